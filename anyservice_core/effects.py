@@ -1,0 +1,136 @@
+"""All that an operation may ask for.
+
+An operation is a generator: it yields an *effect*, a plain value that says what it needs,
+and is sent the answer. It does no I/O and reads no clock itself, so one source serves
+``Client`` and ``AsyncClient`` (see ``client.py``), and a test can hold the conversation by
+hand: feed an answer, look at the next effect.
+
+    def uptime() -> Op[float]:
+        before = yield from Now()
+        yield from Sleep(1.0)
+        return (yield from Now()) - before
+
+Rules that keep this safe:
+
+* Only ``yield from`` in operations: every effect is iterable and typed by its answer, while a
+  bare ``yield`` would give ``Any``.
+* An ``Op`` is used once. To try again, send the ``Request`` again, never the ``Op``.
+* Drivers throw whatever went wrong, ``KeyboardInterrupt`` and cancellation included, into the
+  operation at the effect that it waits on, so ``try``/``finally`` there acts as in plain code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+__all__ = ["Call", "Effect", "Now", "Op", "Reply", "Report", "Request", "Save", "Sleep", "Upload"]
+
+T = TypeVar("T")
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for a ``Request`` or an ``Upload``: any status, body unread by the driver."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP exchange, described but not performed. Its answer is a ``Reply``, whatever the status.
+
+    ``path`` beginning with ``/`` is on the control plane and carries the client's token; an
+    absolute URL goes elsewhere (a metric store, the service itself) and never does.
+    ``idempotent`` says that sending it twice does no harm, so a lost answer may be asked for again.
+    ``timeout_s`` bounds this one exchange, in seconds; ``None`` means the client's own bound.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    json: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may carry a query token
+    idempotent: bool = True
+    timeout_s: float | None = None
+
+    def __iter__(self) -> Op[Reply]:
+        reply: Reply = yield self
+        return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Send a file to a presigned URL by PUT, streamed from disk, without the client's token."""
+
+    url: str = field(repr=False)  # its signature is a secret
+    path: Path
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __iter__(self) -> Op[Reply]:
+        reply: Reply = yield self
+        return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Let time pass. ``jitter`` is the share of it, 0 to 1, that the driver may take off at random."""
+
+    seconds: float
+    jitter: float = 0.0
+
+    def __iter__(self) -> Op[None]:
+        yield self
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The time, in seconds since the epoch: wall time, because deadlines outlive processes."""
+
+    def __iter__(self) -> Op[float]:
+        now: float = yield self
+        return now
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tell whoever watches. ``event`` is a frozen dataclass or model with a one-line ``str()``."""
+
+    event: Any
+
+    def __iter__(self) -> Op[None]:
+        yield self
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Keep a hint for a later run of the same operation. Losing it may cost time, never safety."""
+
+    key: str
+    value: BaseModel
+
+    def __iter__(self) -> Op[None]:
+        yield self
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """Run the user's own function, sync or async; off the event loop where there is one."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+
+    def __iter__(self) -> Op[T]:
+        value: T = yield self
+        return value
+
+
+Effect: TypeAlias = Request | Upload | Sleep | Now | Report | Save | Call[Any]
+Op: TypeAlias = Generator[Effect, Any, T]
