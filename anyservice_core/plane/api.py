@@ -1,0 +1,287 @@
+"""The wire contract from the server's side: a request in, a reply out, nothing else touched.
+
+``Api.answer`` is all of the server that has rules; ``app`` puts it behind HTTP and ``testing``
+behind a mock transport, so the fake cannot drift from the real one. It reads and writes the store,
+never a process or a socket: ``reconcile`` turns what was asked for into what runs.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from anyservice_core.errors import AnyserviceError, ApiError, AuthError, NotFoundError, RejectedError
+from anyservice_core.models.enums import ServiceState
+from anyservice_core.models.wire import (
+    ApplyService,
+    PresignedWire,
+    PresignRequest,
+    TrafficWire,
+    VersionTraffic,
+)
+from anyservice_core.plane import catalog, listing
+from anyservice_core.plane.bundles import Bundles
+from anyservice_core.plane.changes import Birth, deploy, roll_back, terminate
+from anyservice_core.plane.places import known, places
+from anyservice_core.plane.routes import ApiReply, ApiRequest, Routes
+from anyservice_core.plane.state import Service
+from anyservice_core.plane.store import Event, Store
+from anyservice_core.plane.view import show
+
+__all__ = ["Api"]
+
+routes = Routes()
+
+
+@dataclass
+class Api:
+    """The plane as its clients see it.
+
+    Args:
+        token: what a client must show, as the cookie ``cli_token`` or as a bearer token.
+        clock: seconds since the epoch.
+        engine: name of the engine that new versions get.
+        pick_port: gives a free port for a new service, given those that are taken.
+        on_change: called after a change was written, so that the loop need not wait for its tick.
+    """
+
+    store: Store
+    bundles: Bundles
+    token: str = field(repr=False)
+    clock: Callable[[], float]
+    engine: str
+    pick_port: Callable[[set[int]], int]
+    on_change: Callable[[], None] = lambda: None
+
+    def answer(self, request: ApiRequest) -> ApiReply:
+        """Answer a request; every error is a reply in the API's own form."""
+        try:
+            self._check_token(request)
+            if places.knows(request):
+                handler, names = places.find(request)
+                return _reply(handler(request, **names))
+            handler, names = routes.find(request)
+            return _reply(handler(self, request, **names))
+        except ValidationError as error:
+            return ApiReply(422, {"error": _validation(error)})
+        except AnyserviceError as error:
+            status = error.status if isinstance(error, ApiError) else 500
+            return ApiReply(status, {"error": {"detail": str(error)}})
+
+    def _check_token(self, request: ApiRequest) -> None:
+        if not _same(_shown_token(request.headers), self.token):
+            raise AuthError(
+                "the token is missing or not this plane's.",
+                hint="`anyservice plane env` prints the right one.",
+                status=401,
+            )
+
+    # ── what handlers share ──
+
+    def find(self, service_id: str) -> Service:
+        service = self.store.service(service_id)
+        if service is None:
+            raise NotFoundError(f"Service with id '{service_id}' was not found.", status=404)
+        return service
+
+    def change(self, service_id: str, move: Callable[[Service], Service], kind: str) -> Service:
+        """Read, move and write one service in one transaction, and note it."""
+        with self.store.transaction():
+            service = move(self.find(service_id)).replace(updated_at=self.clock())
+            self.store.save(service)
+            self.store.note(Event(service.id, self.clock(), kind, f"{kind} {service.name}"))
+        self.on_change()
+        return service
+
+
+def _shown_token(headers: Mapping[str, str]) -> str:
+    cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    return cookies.get("cli_token") or (bearer.strip() if scheme.lower() == "bearer" else "")
+
+
+def _same(shown: str, wanted: str) -> bool:
+    return hmac.compare_digest(shown.encode(), wanted.encode())
+
+
+def _reply(answer: Any) -> ApiReply:
+    if isinstance(answer, ApiReply):
+        return answer
+    if answer is None:
+        return ApiReply(204)
+    if isinstance(answer, BaseModel):
+        answer = answer.model_dump(mode="json")
+    return ApiReply(200, {"result": answer})
+
+
+def _validation(error: ValidationError) -> dict[str, Any]:
+    problems = [{"loc": list(e["loc"]), "msg": e["msg"]} for e in error.errors()]
+    first = problems[0]
+    where = ".".join(str(part) for part in first["loc"]) or "body"
+    return {"message": f"{where}: {first['msg']}", "detail": problems}
+
+
+# ── services ────────────────────────────────────────────────────────────────
+
+
+@routes.on("GET /api/v2/services-v2")
+def _list(api: Api, request: ApiRequest) -> ApiReply:
+    found = listing.select(api.store.services(), listing.Query.read(request.get, request.all))
+    return ApiReply(
+        200,
+        {
+            "results": [show(service).model_dump(mode="json") for service in found.page],
+            "metadata": {"total": found.total, "next_paging_token": found.next_token},
+        },
+    )
+
+
+@routes.on("GET /api/v2/services-v2/{service}")
+def _get(api: Api, _: ApiRequest, service: str) -> Any:
+    return show(api.find(service))
+
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+
+
+@routes.on("PUT /api/v2/services-v2/apply")
+def _apply(api: Api, request: ApiRequest) -> Any:
+    wanted = ApplyService.model_validate(request.body)
+    _check_apply(api, wanted)
+    with api.store.transaction():
+        present = api.store.find(wanted.name, wanted.project_id or catalog.PROJECT.id)
+        now = api.clock()
+        service = deploy(present, wanted, _birth(api, wanted, now)).replace(updated_at=now)
+        api.store.save(service)
+        newest = service.canary or service.primary
+        percent = "" if wanted.canary_percent is None else f" at {wanted.canary_percent} %"
+        api.store.note(Event(service.id, now, "deploy", f"deploy {newest.name}{percent}", newest.id))
+    api.on_change()
+    return show(service)
+
+
+def _birth(api: Api, wanted: ApplyService, now: float) -> Birth:
+    def port() -> int:
+        return api.pick_port({service.port for service in api.store.services()})
+
+    return Birth(
+        now=now,
+        engine=api.engine,
+        cloud_id=catalog.CLOUD.id,
+        project_id=wanted.project_id or catalog.PROJECT.id,
+        pick_port=port,
+    )
+
+
+def _check_apply(api: Api, wanted: ApplyService) -> None:
+    """Refuse what could never start, before anything is written."""
+    if not _NAME.fullmatch(wanted.name):
+        raise RejectedError(
+            f"name '{wanted.name}' cannot name a service.", hint="Use letters, digits, - and _.", status=422
+        )
+    if wanted.project_id not in {None, catalog.PROJECT.id}:
+        raise NotFoundError(f"Project '{wanted.project_id}' was not found.", status=404)
+    applications = wanted.ray_serve_config.get("applications") or []
+    if not applications:
+        raise RejectedError("ray_serve_config.applications is empty: give at least one.", status=422)
+    for number, application in enumerate(applications):
+        _check_application(api, application, f"applications[{number}]")
+
+
+def _check_application(api: Api, application: Mapping[str, Any], where: str) -> None:
+    import_path = str(application.get("import_path", ""))
+    if not re.fullmatch(r"[\w.]+:[\w.]+", import_path):
+        raise RejectedError(
+            f"{where}.import_path is '{import_path}'.", hint="Write it as 'module:attribute'.", status=422
+        )
+    environment = application.get("runtime_env") or {}
+    if working_dir := environment.get("working_dir"):
+        api.bundles.check(working_dir, field=f"{where}.runtime_env.working_dir")
+    for module in environment.get("py_modules") or ():
+        api.bundles.check(module, field=f"{where}.runtime_env.py_modules")
+
+
+@routes.on("POST /api/v2/services-v2/{service}/rollback", "POST /ext/v0/services/{service}/rollback")
+def _rollback(api: Api, _: ApiRequest, service: str) -> Any:
+    return show(api.change(service, lambda s: roll_back(s, api.clock()), "roll back"))
+
+
+@routes.on("POST /api/v2/services-v2/{service}/terminate", "POST /ext/v0/services/{service}/terminate")
+def _terminate(api: Api, _: ApiRequest, service: str) -> Any:
+    return show(api.change(service, lambda s: terminate(s, api.clock()), "terminate"))
+
+
+def _ended(service: Service, verb: str) -> Service:
+    if service.state is not ServiceState.TERMINATED:
+        raise RejectedError(
+            f"service '{service.name}' is {service.state}: only a TERMINATED service can be {verb}.",
+            hint="Terminate it first and wait for TERMINATED.",
+            status=409,
+        )
+    return service
+
+
+@routes.on("POST /api/v2/services-v2/{service}/archive", "POST /ext/v0/services/{service}/archive")
+def _archive(api: Api, _: ApiRequest, service: str) -> None:
+    api.change(service, lambda s: _ended(s, "archived").replace(archived=True), "archive")
+
+
+@routes.on("DELETE /api/v2/services-v2/{service}")
+def _delete(api: Api, _: ApiRequest, service: str) -> None:
+    with api.store.transaction():
+        api.store.delete(_ended(api.find(service), "deleted").id)
+    api.on_change()
+
+
+# ── traffic and events: the plane's own ─────────────────────────────────────
+
+
+@routes.on("GET /plane/v1/services/{service}/traffic")
+def _traffic(api: Api, _: ApiRequest, service: str) -> Any:
+    return _traffic_of(api, api.find(service))
+
+
+def _traffic_of(api: Api, service: Service) -> TrafficWire:
+    totals = api.store.traffic(service.id)
+    return TrafficWire(
+        service_id=service.id,
+        name=service.name,
+        at=api.clock(),
+        versions=[
+            VersionTraffic(version_id=v.id, name=v.name, weight=v.weight, **totals.get(v.id, {}))
+            for v in service.versions
+        ],
+    )
+
+
+@routes.on("GET /plane/v1/services/{service}/events")
+def _events(api: Api, _: ApiRequest, service: str) -> Any:
+    return [vars(event) for event in api.store.events(api.find(service).id)]
+
+
+@routes.on("GET /metrics")
+def _metrics(api: Api, _: ApiRequest) -> ApiReply:
+    traffic = [_traffic_of(api, s) for s in api.store.services() if s.state is not ServiceState.TERMINATED]
+    return ApiReply(200, listing.prometheus(traffic))
+
+
+# ── uploads ─────────────────────────────────────────────────────────────────
+
+
+@routes.on("POST /api/v2/clouds/{cloud}/generate_cloud_data_bucket_presigned_url")
+def _presign(api: Api, request: ApiRequest, cloud: str) -> Any:
+    known(cloud, catalog.CLOUD.id, "Cloud")
+    name = PresignRequest.model_validate(request.body).file_name
+    signature = api.bundles.signature(name)
+    return PresignedWire(
+        file_uri=api.bundles.uri(name),
+        url=f"{request.base_url}/plane/v1/bundles/{name}?signature={signature}",
+        file_exists=api.bundles.has(name),
+        bucket_name="bundles",
+        bucket_path=name,
+    )

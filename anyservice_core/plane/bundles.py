@@ -1,0 +1,135 @@
+"""Uploaded working directories: kept as zips, unpacked once, named by their content.
+
+An upload goes to a temporary name beside its place and is renamed when it is whole, so a broken
+upload is never taken for a bundle. Its URI is ``anyservice://bundles/<file name>``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from anyservice_core.errors import RejectedError
+
+__all__ = ["SCHEME", "Bundles"]
+
+SCHEME = "anyservice"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.zip")
+
+
+class Bundles:
+    """Zips under ``root/bundles``, unpacked copies under ``root/code``; ``key`` signs upload URLs."""
+
+    def __init__(self, root: Path, *, key: str) -> None:
+        self._zips = root / "bundles"
+        self._code = root / "code"
+        self._key = key.encode()
+        for folder in (self._zips, self._code):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def uri(self, name: str) -> str:
+        return f"{SCHEME}://bundles/{_checked(name)}"
+
+    def has(self, name: str) -> bool:
+        return (self._zips / _checked(name)).is_file()
+
+    def signature(self, name: str) -> str:
+        """Sign a name, so that an upload URL works without the caller's token and for one file only."""
+        return hmac.new(self._key, _checked(name).encode(), hashlib.sha256).hexdigest()
+
+    def accepts(self, name: str, signature: str) -> bool:
+        return hmac.compare_digest(self.signature(name), signature)
+
+    def receive(self, name: str, fill: Callable[[Path], object]) -> None:
+        """Take a bundle in: ``fill`` writes it to the path that it is given.
+
+        Raises:
+            RejectedError: what was written is not a zip.
+        """
+        target = self._zips / _checked(name)
+        handle, draft = tempfile.mkstemp(dir=self._zips, suffix=".part")
+        os.close(handle)
+        try:
+            fill(Path(draft))
+            if not zipfile.is_zipfile(draft):
+                raise RejectedError(f"bundle '{name}' is not a zip file.", status=400)
+            Path(draft).replace(target)
+        finally:
+            Path(draft).unlink(missing_ok=True)
+
+    def check(self, uri: str, *, field: str) -> None:
+        """Refuse a working_dir that this plane cannot serve, before anything is started.
+
+        Raises:
+            RejectedError: an unknown scheme, or a bundle that was not uploaded.
+        """
+        self._source(uri, field)
+
+    def directory(self, uri: str) -> Path:
+        """Give the unpacked directory of a working_dir or py_module, unpacking it the first time."""
+        source = self._source(uri, "working_dir")
+        if source.is_dir():
+            return source
+        target = self._code / _folder_name(source)
+        if not target.is_dir():
+            self._unpack(source, target)
+        return _inner(target)
+
+    def _source(self, uri: str, field: str) -> Path:
+        parts = urlsplit(uri)
+        if parts.scheme == SCHEME:
+            path = self._zips / _checked(parts.path.lstrip("/"))
+            missing = "was never uploaded to this plane"
+        elif parts.scheme == "file":
+            path, missing = Path(url2pathname(parts.path)), "does not exist on the plane's machine"
+        else:
+            raise RejectedError(
+                f"{field} '{uri}': this plane reads uploads and file:// paths, not {parts.scheme or 'bare'} ones.",
+                hint="Give a local directory; it is uploaded.",
+                status=422,
+            )
+        if not path.exists():
+            raise RejectedError(f"{field} '{uri}' {missing}.", hint="Deploy it again.", status=422)
+        return path
+
+    def _unpack(self, source: Path, target: Path) -> None:
+        draft = Path(tempfile.mkdtemp(dir=self._code, suffix=".part"))
+        try:
+            with zipfile.ZipFile(source) as archive:
+                archive.extractall(draft)
+            draft.replace(target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise RejectedError(
+            f"file_name '{name}' is not a bundle's name.",
+            hint="Use letters, digits, ._- and .zip.",
+            status=422,
+        )
+    return name
+
+
+def _folder_name(source: Path) -> str:
+    """Name the unpacked copy: uploads by their own name, foreign zips by path and age as well."""
+    seen = source.stat()
+    mark = f"{source}:{seen.st_mtime_ns}:{seen.st_size}"
+    return f"{source.stem[:60]}-{hashlib.sha256(mark.encode()).hexdigest()[:12]}"
+
+
+def _inner(folder: Path) -> Path:
+    """Step into the single top-level folder that working_dir zips have."""
+    entries: list[Any] = list(folder.iterdir())
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder

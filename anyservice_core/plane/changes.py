@@ -1,0 +1,221 @@
+"""What a request asks of a service: pure moves from one ``Service`` value to the next.
+
+Each function takes the present value and gives the wanted one; none of them starts, stops or
+routes anything. ``reconcile`` does that afterwards, and would do it again after a crash, since what
+was asked for is in the value.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from anyservice_core.errors import ConflictError, RejectedError
+from anyservice_core.models.enums import ServiceState, ServiceVersionState
+from anyservice_core.models.wire import ApplyService
+from anyservice_core.plane.lifecycle import SERVICE, VERSION, ServiceEvent, VersionEvent, advance
+from anyservice_core.plane.state import Rollout, Service, Version
+
+__all__ = ["Birth", "deploy", "new_id", "retire", "roll_back", "terminate"]
+
+# The alphabet of the API's ids: what cannot be mistaken for something else.
+_ID_LETTERS = "".join(sorted(set(string.ascii_lowercase) - {"o"})) + "123456789"
+
+
+def new_id(prefix: str, length: int = 26) -> str:
+    """Give a fresh id of the API's form, such as ``srv_64txe7xf...``."""
+    return prefix + "".join(secrets.choice(_ID_LETTERS) for _ in range(length))
+
+
+@dataclass(frozen=True)
+class Birth:
+    """What a new service or version needs beside the request: the time, a port, the engine's name."""
+
+    now: float
+    engine: str
+    cloud_id: str
+    project_id: str
+    pick_port: Callable[[], int]
+
+
+def deploy(service: Service | None, apply: ApplyService, birth: Birth) -> Service:
+    """Deploy a configuration: create, restart, start a canary, or move the weight of the present one.
+
+    Raises:
+        ConflictError: the service is on its way out, or the version's name is taken by another content.
+        RejectedError: the request asks for what this plane cannot do.
+    """
+    if apply.rollout_strategy == "IN_PLACE":
+        raise RejectedError(
+            "rollout_strategy IN_PLACE is not offered by this plane.",
+            hint="Deploy without in_place: a new version starts beside the present one.",
+            status=422,
+        )
+    if service is None:
+        return _create(apply, birth)
+    if service.state is ServiceState.TERMINATED:
+        return _restart(service, apply, birth)
+    same = _same_version(service, apply)
+    if same is not None:
+        return _again(service, same, apply, birth)
+    return _start_canary(service, apply, birth)
+
+
+def _spec(apply: ApplyService) -> dict[str, Any]:
+    """What makes two deploys the same build: all of the request but its name and its weights."""
+    return apply.model_dump(
+        mode="json",
+        exclude_none=True,
+        exclude={
+            "name",
+            "version",
+            "description",
+            "project_id",
+            "canary_percent",
+            "max_surge_percent",
+            "rollout_strategy",
+            "auto_complete_rollout",
+            "tags",
+        },
+    )
+
+
+def _version(apply: ApplyService, birth: Birth, spec: dict[str, Any] | None = None) -> Version:
+    return Version(
+        id=new_id("srv_"),
+        name=apply.version or new_id("", 8),
+        created_at=birth.now,
+        spec=spec or _spec(apply),
+        engine=birth.engine,
+    )
+
+
+def _token(apply: ApplyService, present: str | None) -> str | None:
+    if apply.config is None:
+        return present
+    wanted = apply.config.access.use_bearer_token
+    return (present or secrets.token_urlsafe(24)) if wanted else None
+
+
+def _create(apply: ApplyService, birth: Birth) -> Service:
+    return Service(
+        id=new_id("service2_"),
+        name=apply.name,
+        project_id=birth.project_id,
+        cloud_id=birth.cloud_id,
+        created_at=birth.now,
+        port=birth.pick_port(),
+        auth_token=_token(apply, None),
+        primary=_version(apply, birth).replace(weight=100),
+        updated_at=birth.now,
+    )
+
+
+def _restart(service: Service, apply: ApplyService, birth: Birth) -> Service:
+    return service.replace(
+        state=advance(SERVICE, service.state, ServiceEvent.DEPLOY, what=f"service '{service.name}'"),
+        primary=_version(apply, birth).replace(weight=100),
+        canary=None,
+        rollout=None,
+        retiring=(),
+        auth_token=_token(apply, service.auth_token),
+        error_message=None,
+        archived=False,
+    )
+
+
+def _same_version(service: Service, apply: ApplyService) -> Version | None:
+    """Find the live version that this request means: by name if it has one, else by content."""
+    living = [v for v in (service.canary, service.primary) if v and _alive(v)]
+    if apply.version is None:
+        # Without a name only a canary may be meant: a plain re-deploy of the primary is a new version.
+        return next((v for v in living if v is service.canary and _fits(v, apply)), None)
+    named = next((v for v in living if v.name == apply.version), None)
+    if named and not _fits(named, apply):
+        raise ConflictError(
+            f"version '{apply.version}' of service '{service.name}' exists with another configuration.",
+            hint="Give the new configuration a version_name of its own, or none.",
+            status=409,
+        )
+    return named
+
+
+def _alive(version: Version) -> bool:
+    return version.state not in {ServiceVersionState.TERMINATING, ServiceVersionState.TERMINATED}
+
+
+def _fits(version: Version, apply: ApplyService) -> bool:
+    spec = _spec(apply)
+    if apply.config is None:  # a request that moves only the weight carries no config
+        return {**version.spec, "config": None} == {**spec, "config": None}
+    return version.spec == spec
+
+
+def _again(service: Service, same: Version, apply: ApplyService, birth: Birth) -> Service:
+    """The version is there already: the primary stays as it is, the canary's weight moves."""
+    advance(SERVICE, service.state, ServiceEvent.DEPLOY, what=f"service '{service.name}'")
+    if same is service.primary:
+        return service
+    return service.replace(rollout=_rollout(apply, birth))
+
+
+def _start_canary(service: Service, apply: ApplyService, birth: Birth) -> Service:
+    state = advance(SERVICE, service.state, ServiceEvent.DEPLOY, what=f"service '{service.name}'")
+    spec = _spec(apply)
+    if apply.config is None:
+        spec["config"] = service.primary.spec.get("config")
+    leaving = (retire(service.canary, birth.now),) if service.canary else ()
+    return service.replace(
+        state=state,
+        canary=_version(apply, birth, spec),
+        rollout=_rollout(apply, birth),
+        retiring=(*service.retiring, *leaving),
+        auth_token=_token(apply, service.auth_token),
+        error_message=None,
+    )
+
+
+def _rollout(apply: ApplyService, birth: Birth) -> Rollout:
+    automatic = apply.canary_percent is None
+    return Rollout(percent=apply.canary_percent or 0, automatic=automatic, since=birth.now)
+
+
+def retire(version: Version, now: float) -> Version:
+    """Send a version on its way: no new requests, then its processes end."""
+    state = advance(VERSION, version.state, VersionEvent.RETIRE, what=f"version '{version.name}'")
+    return version.replace(state=state, weight=0, drain_since=version.drain_since or now)
+
+
+def roll_back(service: Service, now: float, *, why: str | None = None) -> Service:
+    """Take the canary back; the primary version gets all of the traffic.
+
+    Raises:
+        ConflictError: no rollout is in progress.
+    """
+    state = advance(SERVICE, service.state, ServiceEvent.ROLL_BACK, what=f"service '{service.name}'")
+    canary = retire(service.canary, now) if service.canary else None
+    return service.replace(
+        state=state,
+        canary=canary,
+        rollout=None,
+        primary=service.primary.replace(weight=100),
+        error_message=why or service.error_message,
+    )
+
+
+def terminate(service: Service, now: float) -> Service:
+    """Stop the service: every version drains and ends. Asking twice does no harm."""
+    state = advance(SERVICE, service.state, ServiceEvent.TERMINATE, what=f"service '{service.name}'")
+    if state is service.state:
+        return service
+    leaving = (retire(service.canary, now),) if service.canary else ()
+    return service.replace(
+        state=state,
+        primary=retire(service.primary, now),
+        canary=None,
+        rollout=None,
+        retiring=(*service.retiring, *leaving),
+    )

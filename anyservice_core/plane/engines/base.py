@@ -1,0 +1,83 @@
+"""What an engine is: it runs service versions, each apart from the others and from the plane.
+
+An engine keeps no truth of its own in memory. What it started is written under the state
+directory, so a new engine on the same directory finds, observes and stops what an earlier one
+started, even if that one was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+__all__ = ["Engine", "EngineState", "Observed", "VersionSpec"]
+
+
+@dataclass(frozen=True)
+class VersionSpec:
+    """What to run: Serve application dicts whose ``runtime_env.working_dir`` is an absolute local folder.
+
+    Environment variables in it may be secret, so no application shows in ``repr``.
+    """
+
+    version_id: str
+    applications: tuple[Mapping[str, Any], ...] = field(repr=False)
+    http_options: Mapping[str, Any] = field(default_factory=dict)
+    logging_config: Mapping[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VersionSpec:
+        return cls(**{**data, "applications": tuple(data["applications"])})
+
+
+class EngineState(StrEnum):
+    """How a version is doing, as its engine sees it."""
+
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    UNHEALTHY = "UNHEALTHY"  # may mend by itself
+    FAILED = "FAILED"  # will not come up by itself; the message says why
+    GONE = "GONE"  # nothing runs
+
+
+@dataclass(frozen=True)
+class Observed:
+    """``address`` is where the version answers HTTP, known from RUNNING on; ``message`` is for people."""
+
+    state: EngineState
+    address: tuple[str, int] | None = None
+    message: str = ""
+
+
+class Engine(Protocol):
+    """Runs versions. Only ``stop_all`` blocks; every other call returns within a second."""
+
+    name: str
+
+    def check(self) -> None:
+        """Raise ``PlaneError`` if this engine cannot run here, for example because Ray is not installed."""
+
+    def start(self, spec: VersionSpec) -> None:
+        """Begin to run a version and return at once. Does nothing if its host lives already.
+
+        Raises ``PlaneError`` if it cannot even begin.
+        """
+
+    def observe(self, version_id: str) -> Observed:
+        """Say how a version is doing. Never raises; ``GONE`` when nothing runs."""
+        ...
+
+    def stop(self, version_id: str) -> None:
+        """Ask a version to stop and return at once; insist a little more on each later call."""
+
+    def known(self) -> set[str]:
+        """Versions that were started and not yet stopped to the end, by this or an earlier plane."""
+        ...
+
+    def stop_all(self) -> None:
+        """Stop every known version and block until no process of theirs is left."""

@@ -1,0 +1,65 @@
+"""Reads ``/proc``: who is in which session, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Stat", "boot_id", "has_environment", "parse_stat", "read_stat", "stats"]
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Stat:
+    """One process. ``start_ticks`` counts from boot: with the pid it names a process for good."""
+
+    pid: int
+    state: str
+    parent: int
+    session: int
+    start_ticks: int
+
+    @property
+    def is_zombie(self) -> bool:
+        return self.state in {"Z", "X"}
+
+
+def parse_stat(text: str) -> Stat:
+    """Read one line of ``/proc/<pid>/stat``. The command's name may hold spaces and parentheses."""
+    head, _, tail = text.rpartition(")")
+    fields = tail.split()
+    return Stat(
+        pid=int(head.partition("(")[0]),
+        state=fields[0],
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        start_ticks=int(fields[19]),
+    )
+
+
+def read_stat(pid: int) -> Stat | None:
+    try:
+        return parse_stat((PROC / str(pid) / "stat").read_text(errors="replace"))
+    except (OSError, ValueError, IndexError):
+        return None  # it is gone, or goes just now
+
+
+def stats() -> Iterator[Stat]:
+    for entry in PROC.iterdir():
+        if entry.name.isdigit() and (stat := read_stat(int(entry.name))):
+            yield stat
+
+
+def boot_id() -> str:
+    return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def has_environment(pid: int, name: str, value: str) -> bool:
+    """Whether a process was started with ``name=value``; ``False`` when that may not be read."""
+    try:
+        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return f"{name}={value}".encode() in variables

@@ -1,0 +1,70 @@
+"""Starts a host so that nothing ties it to us: own session, no terminal, no pipe, no inherited file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import anyservice_core
+
+__all__ = ["exit_reason", "host_command", "host_environment", "reap", "spawn"]
+
+# Children of this process, so that the dead among them are reaped and leave no zombies. A plane
+# that is not their parent needs none of this: then init reaps them.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+# -P keeps the current folder, which is the user's, out of the host's own imports.
+_LAUNCH = "import sys; sys.path.append(sys.argv[1]); from {module} import main; sys.exit(main())"
+
+# What must not reach a host: our own settings and tokens, another cluster's address, and a switch
+# under which no byte code is kept, so that importing Ray takes seconds longer every time.
+_WITHHELD = ("ANYSERVICE_", "ANYSCALE_", "RAY_ADDRESS", "RAY_AUTH_", "PYTHONDONTWRITEBYTECODE", "PYTHONSAFEPATH")
+
+
+def host_command(python: str, module: str, host_dir: Path) -> list[str]:
+    root = next(iter(anyservice_core.__path__))
+    return [python, "-P", "-c", _LAUNCH.format(module=module), str(Path(root).parent), str(host_dir)]
+
+
+def host_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    mine = {name: value for name, value in os.environ.items() if not name.startswith(_WITHHELD)}
+    return {**mine, "PYTHONUNBUFFERED": "1", **extra}
+
+
+def spawn(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> int:
+    """Start it detached, its output appended to ``log``; return its pid, which is its session id too."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=handle,
+            env=dict(environment),
+            cwd="/",
+            start_new_session=True,
+        )
+    finally:
+        os.close(handle)
+    _children[child.pid] = child
+    return child.pid
+
+
+def reap(pid: int) -> None:
+    """Collect a dead child, if it is one of ours."""
+    child = _children.get(pid)
+    if child is not None:
+        child.poll()
+
+
+def exit_reason(pid: int) -> str:
+    """Say how a child ended, as far as we know: `` (SIGKILL)``, `` (exit code 3)``, or nothing."""
+    child = _children.get(pid)
+    if child is None or child.returncode is None:
+        return ""
+    if child.returncode < 0:
+        return f" ({signal.Signals(-child.returncode).name})"
+    return f" (exit code {child.returncode})"

@@ -1,0 +1,154 @@
+"""Which state may follow which: two tables and a five-line interpreter.
+
+A *version* is started, runs, may fall ill and heal, and is retired. Retiring is a promise to its
+users before it is an act: the weight goes to 0, requests under way end, then the processes stop.
+
+    STARTING ──ready──► RUNNING ◄──ready── UNHEALTHY
+        │  ▲               │ └──────sick──────►▲ │
+        │  └──────lost─────┘                   │ │ lost: started again
+        ├──fail────────────────────────────────┘ ▼
+        └──retire──► TERMINATING ──gone──► TERMINATED
+
+A *service* follows its primary version, except while something is being done to it:
+
+    STARTING ──up──► RUNNING ──deploy──► ROLLING_OUT ──promoted──► RUNNING
+                       │ ▲                    │
+                  sick ▼ │ up                 └─roll_back──► ROLLING_BACK ──restored──► RUNNING
+                     UNHEALTHY
+    any of these ──terminate──► TERMINATING ──stopped──► TERMINATED ──deploy──► STARTING
+
+A cell that is not in a table is a move that must not be made. Whoever asks for it gets a
+``ConflictError`` that says what is possible instead; nothing in the plane compares states to
+decide whether a move is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from anyservice_core.errors import ConflictError
+from anyservice_core.models.enums import ServiceState as S
+from anyservice_core.models.enums import ServiceVersionState as V
+
+__all__ = ["SERVICE", "VERSION", "ServiceEvent", "VersionEvent", "advance", "allowed"]
+
+
+class VersionEvent(StrEnum):
+    """What can happen to a version."""
+
+    READY = "ready"
+    SICK = "sick"
+    FAIL = "fail"
+    LOST = "lost"
+    RETIRE = "retire"
+    GONE = "gone"
+
+
+class ServiceEvent(StrEnum):
+    """What can happen to a service."""
+
+    UP = "up"
+    SICK = "sick"
+    DEPLOY = "deploy"
+    PROMOTED = "promoted"
+    ROLL_BACK = "roll back"
+    RESTORED = "restored"
+    TERMINATE = "terminate"
+    STOPPED = "stopped"
+
+
+_v = VersionEvent
+VERSION: Final[Mapping[V, Mapping[VersionEvent, V]]] = {
+    V.STARTING: {
+        _v.READY: V.RUNNING,
+        _v.SICK: V.UNHEALTHY,
+        _v.FAIL: V.UNHEALTHY,
+        _v.LOST: V.STARTING,
+        _v.RETIRE: V.TERMINATING,
+    },
+    V.RUNNING: {
+        _v.READY: V.RUNNING,
+        _v.SICK: V.UNHEALTHY,
+        _v.FAIL: V.UNHEALTHY,
+        _v.LOST: V.STARTING,
+        _v.RETIRE: V.TERMINATING,
+    },
+    V.UNHEALTHY: {
+        _v.READY: V.RUNNING,
+        _v.SICK: V.UNHEALTHY,
+        _v.FAIL: V.UNHEALTHY,
+        _v.LOST: V.STARTING,
+        _v.RETIRE: V.TERMINATING,
+    },
+    V.TERMINATING: {_v.RETIRE: V.TERMINATING, _v.GONE: V.TERMINATED},
+    V.TERMINATED: {},
+}
+
+_s = ServiceEvent
+SERVICE: Final[Mapping[S, Mapping[ServiceEvent, S]]] = {
+    S.STARTING: {
+        _s.UP: S.RUNNING,
+        _s.SICK: S.UNHEALTHY,
+        _s.DEPLOY: S.ROLLING_OUT,
+        _s.TERMINATE: S.TERMINATING,
+    },
+    S.RUNNING: {
+        _s.UP: S.RUNNING,
+        _s.SICK: S.UNHEALTHY,
+        _s.DEPLOY: S.ROLLING_OUT,
+        _s.TERMINATE: S.TERMINATING,
+    },
+    S.UNHEALTHY: {
+        _s.UP: S.RUNNING,
+        _s.SICK: S.UNHEALTHY,
+        _s.DEPLOY: S.ROLLING_OUT,
+        _s.TERMINATE: S.TERMINATING,
+    },
+    S.ROLLING_OUT: {
+        _s.DEPLOY: S.ROLLING_OUT,
+        _s.PROMOTED: S.RUNNING,
+        _s.ROLL_BACK: S.ROLLING_BACK,
+        _s.TERMINATE: S.TERMINATING,
+    },
+    S.ROLLING_BACK: {
+        _s.DEPLOY: S.ROLLING_OUT,
+        _s.ROLL_BACK: S.ROLLING_BACK,
+        _s.RESTORED: S.RUNNING,
+        _s.TERMINATE: S.TERMINATING,
+    },
+    S.TERMINATING: {_s.TERMINATE: S.TERMINATING, _s.STOPPED: S.TERMINATED},
+    S.TERMINATED: {_s.DEPLOY: S.STARTING, _s.TERMINATE: S.TERMINATED},
+}
+
+StateT = TypeVar("StateT", S, V)
+EventT = TypeVar("EventT", ServiceEvent, VersionEvent)
+
+
+def advance(
+    table: Mapping[StateT, Mapping[EventT, StateT]], state: StateT, event: EventT, *, what: str
+) -> StateT:
+    """Give the state that ``event`` leads to from ``state``.
+
+    Args:
+        what: whose state it is, for the message.
+
+    Raises:
+        ConflictError: the table has no such move.
+    """
+    try:
+        return table[state][event]
+    except KeyError:
+        raise ConflictError(_refusal(table, state, event, what), status=409) from None
+
+
+def allowed(table: Mapping[StateT, Mapping[EventT, StateT]], state: StateT, event: EventT) -> bool:
+    """Say whether the table has this move."""
+    return event in table.get(state, {})
+
+
+def _refusal(table: Mapping[StateT, Mapping[EventT, StateT]], state: StateT, event: EventT, what: str) -> str:
+    from_here = ", ".join(sorted(table.get(state, {}))) or "nothing"
+    states = ", ".join(s for s in table if event in table[s]) or "no state"
+    return f"{what} is {state}: '{event}' is possible in {states}; from {state} there is: {from_here}."

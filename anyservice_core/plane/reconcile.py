@@ -1,0 +1,269 @@
+"""From what is to what was asked for: one pure step, taken again and again.
+
+``step`` looks at a service and at what its hosts and the router say, and gives the service's next
+value together with the hosts to start and stop. The daemon saves the value, carries the commands
+out and shows the router the new routes. Every command may be given twice and every step may be lost:
+the next one starts from what is really there, so a plane that was killed goes on where it was.
+
+The order keeps the promise that no request is dropped:
+
+* A version gets a seat at the router only once its host answers, and traffic one step later.
+* A version on its way out loses its weight first, its seat when no request is under way (or after
+  ``drain_s``), and its host last: a step apart each, with the router's word for it in between.
+* A canary becomes primary a step after the router confirmed that all traffic goes to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from anyservice_core.models.enums import ServiceState as S
+from anyservice_core.models.enums import ServiceVersionState as V
+from anyservice_core.plane.changes import retire, roll_back
+from anyservice_core.plane.engines.base import EngineState, Observed
+from anyservice_core.plane.lifecycle import (
+    SERVICE,
+    VERSION,
+    ServiceEvent,
+    VersionEvent,
+    advance,
+    allowed,
+)
+from anyservice_core.plane.state import Rollout, Service, Slot, Version
+
+__all__ = ["Options", "Sight", "Step", "step"]
+
+GONE = Observed(state=EngineState.GONE, address=None, message="")
+# A keep-alive connection may have a request on its way when the weight drops to 0; sessions == 0 is
+# believed only after this long.
+SETTLE_S = 0.5
+
+
+@dataclass(frozen=True)
+class Options:
+    """How patient the plane is. Durations in seconds, weights in percent."""
+
+    ladder: tuple[int, ...] = (5, 10, 20, 30, 50, 75, 100)
+    ladder_hold_s: float = 15.0
+    drain_s: float = 30.0
+    max_starts: int = 3
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was seen just now: each version's host, its open requests, and whether the router obeys."""
+
+    hosts: Mapping[str, Observed] = field(default_factory=dict)
+    sessions: Mapping[str, int] = field(default_factory=dict)
+    routed: bool = True
+
+    def host(self, version: Version) -> Observed:
+        return self.hosts.get(version.id, GONE)
+
+
+@dataclass(frozen=True)
+class Step:
+    """The next value, and the hosts to start and to stop; both lists may name what is done already."""
+
+    service: Service
+    start: tuple[Version, ...] = ()
+    stop: tuple[Version, ...] = ()
+
+
+def step(service: Service, sight: Sight, now: float, options: Options) -> Step:
+    """Take one step. Total: any service and any sight give a result, and none is an exception."""
+    service = _follow_hosts(service, sight, now, options)
+    service = _seat(service)
+    service = _roll(service, sight, now, options)
+    service = _settle(service)
+    start = tuple(v for v in service.versions if _wants_start(v, sight, now))
+    stop = tuple(v for v in service.versions if _wants_stop(v))
+    service = _replace_versions(
+        service, {v.id: v.replace(starts=v.starts + 1, start_after=_backoff(v, now)) for v in start}
+    )
+    return Step(service, start, stop)
+
+
+# ── versions ────────────────────────────────────────────────────────────────
+
+
+def _follow_hosts(service: Service, sight: Sight, now: float, options: Options) -> Service:
+    moved = {
+        v.id: _leave(v, sight, now, options)
+        if v.state is V.TERMINATING
+        else _follow(v, sight.host(v), options)
+        for v in service.versions
+        if v.state is not V.TERMINATED
+    }
+    return _replace_versions(service, moved)
+
+
+_EVENTS: Mapping[EngineState, VersionEvent] = {
+    EngineState.RUNNING: VersionEvent.READY,
+    EngineState.UNHEALTHY: VersionEvent.SICK,
+    EngineState.FAILED: VersionEvent.FAIL,
+    EngineState.GONE: VersionEvent.LOST,
+}
+
+
+def _follow(version: Version, host: Observed, options: Options) -> Version:
+    """Take over what the host says of itself."""
+    if host.state is EngineState.STARTING or (host.state is EngineState.GONE and version.starts == 0):
+        return version
+    event = _EVENTS[host.state]
+    if event is VersionEvent.LOST and version.starts >= options.max_starts and version.address is None:
+        event = VersionEvent.FAIL
+    state = advance(VERSION, version.state, event, what=version.name)
+    return version.replace(
+        state=state,
+        address=host.address,
+        message="" if event is VersionEvent.READY else host.message or version.message,
+        failed=event is VersionEvent.FAIL,
+        starts=1 if event is VersionEvent.READY else version.starts,
+    )
+
+
+def _leave(version: Version, sight: Sight, now: float, options: Options) -> Version:
+    """Give up the seat when no request is under way, then end when the host is gone."""
+    host = sight.host(version)
+    if host.state is EngineState.GONE:
+        return version.replace(
+            state=advance(VERSION, version.state, VersionEvent.GONE, what=version.name),
+            slot=None,
+            address=None,
+        )
+    if version.slot and sight.routed and _drained(version, sight, now, options):
+        return version.replace(slot=None)
+    return version
+
+
+def _drained(version: Version, sight: Sight, now: float, options: Options) -> bool:
+    waited = now - (version.drain_since or now)
+    idle = waited >= SETTLE_S and sight.sessions.get(version.id, 0) == 0
+    return idle or waited >= options.drain_s
+
+
+def _wants_start(version: Version, sight: Sight, now: float) -> bool:
+    wanted = version.state in {V.STARTING, V.UNHEALTHY} and not version.failed
+    return wanted and sight.host(version).state is EngineState.GONE and now >= version.start_after
+
+
+def _wants_stop(version: Version) -> bool:
+    return version.state is V.TERMINATING and version.slot is None
+
+
+def _backoff(version: Version, now: float) -> float:
+    return now + min(60.0, 2.0**version.starts)
+
+
+# ── seats and weights ───────────────────────────────────────────────────────
+
+
+def _seat(service: Service) -> Service:
+    """Give a free seat at the router to each version that answers and has none."""
+    taken = {slot for slot, _ in service.seats()}
+    free: list[Slot] = [slot for slot in ("a", "b") if slot not in taken]
+    moved = {}
+    for version in service.versions:
+        if free and version.slot is None and version.address and version.state in {V.RUNNING, V.UNHEALTHY}:
+            moved[version.id] = version.replace(slot=free.pop(0))
+    return _replace_versions(service, moved)
+
+
+def _weigh(service: Service, percent: int) -> Service:
+    """Put this share of the traffic on the canary, the rest on the primary."""
+    canary = service.canary
+    if canary is None:
+        return service.replace(primary=service.primary.replace(weight=100))
+    return service.replace(
+        primary=service.primary.replace(weight=100 - percent), canary=canary.replace(weight=percent)
+    )
+
+
+# ── rollouts ────────────────────────────────────────────────────────────────
+
+
+def _roll(service: Service, sight: Sight, now: float, options: Options) -> Service:
+    canary, rollout = service.canary, service.rollout
+    if service.state is S.ROLLING_BACK:
+        return _restored(service)
+    if service.state is not S.ROLLING_OUT or canary is None or rollout is None:
+        return service
+    if canary.failed:
+        why = f"Version '{canary.name}' was rolled back because it failed to start: {canary.message}"
+        return roll_back(service, now, why=why)
+    if canary.weight == 100 and sight.routed and canary.state is V.RUNNING:
+        return _promote(service, now)
+    rollout = _climb(service, canary, rollout, now, options)
+    serving = canary.ready and canary.state in {V.RUNNING, V.UNHEALTHY}
+    return _weigh(service.replace(rollout=rollout), rollout.percent if serving else 0)
+
+
+def _climb(service: Service, canary: Version, rollout: Rollout, now: float, options: Options) -> Rollout:
+    """Move an automatic rollout up the ladder when its present rung was held long enough."""
+    if not rollout.automatic or not canary.ready or canary.state is not V.RUNNING:
+        return rollout
+    if not service.primary.ready:  # nothing serves beside it: there is nobody to spare
+        return rollout.replace(percent=100, since=now)
+    held = canary.weight == rollout.percent and now - rollout.since >= options.ladder_hold_s
+    if rollout.percent and not held:
+        return rollout
+    rung = next((r for r in options.ladder if r > rollout.percent), 100)
+    return rollout.replace(percent=rung, since=now)
+
+
+def _promote(service: Service, now: float) -> Service:
+    if service.canary is None:
+        return service
+    return service.replace(
+        state=advance(SERVICE, service.state, ServiceEvent.PROMOTED, what=service.name),
+        primary=service.canary,
+        canary=None,
+        rollout=None,
+        retiring=(*service.retiring, retire(service.primary, now)),
+    )
+
+
+def _restored(service: Service) -> Service:
+    if service.canary is not None and service.canary.state is not V.TERMINATED:
+        return service
+    state = advance(SERVICE, service.state, ServiceEvent.RESTORED, what=service.name)
+    return service.replace(state=state, canary=None, rollout=None)
+
+
+# ── the service as a whole ──────────────────────────────────────────────────
+
+
+def _settle(service: Service) -> Service:
+    """Forget versions that ended, and let the service's state follow its primary version."""
+    service = service.replace(retiring=tuple(v for v in service.retiring if v.state is not V.TERMINATED))
+    if service.state is S.TERMINATING:
+        if service.primary.state is V.TERMINATED and not service.retiring:
+            state = advance(SERVICE, service.state, ServiceEvent.STOPPED, what=service.name)
+            return service.replace(state=state)
+        return service
+    event = _health(service.primary)
+    if event is None or not allowed(SERVICE, service.state, event):
+        return service
+    error = service.primary.message if service.primary.failed else service.error_message
+    state = advance(SERVICE, service.state, event, what=service.name)
+    return service.replace(state=state, error_message=error)
+
+
+def _health(primary: Version) -> ServiceEvent | None:
+    if primary.state is V.RUNNING and primary.ready:
+        return ServiceEvent.UP
+    if primary.state is V.UNHEALTHY or (primary.state is V.STARTING and primary.starts > 1):
+        return ServiceEvent.SICK
+    return None
+
+
+def _replace_versions(service: Service, moved: Mapping[str, Version]) -> Service:
+    if not moved:
+        return service
+    return service.replace(
+        primary=moved.get(service.primary.id, service.primary),
+        canary=service.canary and moved.get(service.canary.id, service.canary),
+        retiring=tuple(moved.get(v.id, v) for v in service.retiring),
+    )

@@ -1,0 +1,187 @@
+"""The plane's memory: services, events and traffic totals in one SQLite file.
+
+A service is one row with its versions inside, written whole in one transaction, so a reader never
+sees half a change. The file is private to its owner (mode 0600): it holds query tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anyservice_core.errors import PlaneError
+from anyservice_core.plane.state import Service
+
+__all__ = ["Event", "Store"]
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE services (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, project_id TEXT NOT NULL, state TEXT NOT NULL,
+    archived INTEGER NOT NULL, port INTEGER NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX services_by_name ON services (name);
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY, service_id TEXT NOT NULL, version_id TEXT, at REAL NOT NULL,
+    kind TEXT NOT NULL, message TEXT NOT NULL
+);
+CREATE INDEX events_by_service ON events (service_id, number);
+CREATE TABLE traffic (version_id TEXT PRIMARY KEY, service_id TEXT NOT NULL, document TEXT NOT NULL);
+CREATE TABLE notes (name TEXT PRIMARY KEY, document TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a service, for the record."""
+
+    service_id: str
+    at: float
+    kind: str
+    message: str
+    version_id: str | None = None
+
+
+class Store:
+    """Opens or creates the file at ``path``; ``None`` keeps everything in memory, for tests.
+
+    One connection guarded by a lock: the plane is one process, and a change is a short thing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+        self._prepare(path)
+
+    def _prepare(self, path: Path | None) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        (found,) = self._db.execute("PRAGMA user_version").fetchone()
+        if found > SCHEMA_VERSION:
+            raise PlaneError(
+                f"{path} was written by a newer anyservice (schema {found}, this one knows {SCHEMA_VERSION}).",
+                hint="Upgrade anyservice, or use another ANYSERVICE_STATE_DIR.",
+            )
+        if found == 0:
+            self._db.executescript(SCHEMA)
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Hold the store for a read-decide-write; all of it is written or none."""
+        with self._lock:
+            if self._db.in_transaction:  # already inside one
+                yield
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    # ── services ──
+
+    def services(self) -> list[Service]:
+        """Give every service, archived ones too, oldest first."""
+        with self._lock:
+            rows = self._db.execute("SELECT document FROM services ORDER BY rowid").fetchall()
+        return [Service.model_validate_json(document) for (document,) in rows]
+
+    def service(self, service_id: str) -> Service | None:
+        with self._lock:
+            row = self._db.execute("SELECT document FROM services WHERE id = ?", (service_id,)).fetchone()
+        return Service.model_validate_json(row[0]) if row else None
+
+    def find(self, name: str, project_id: str) -> Service | None:
+        """Find the service of this very name that is not archived."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT document FROM services WHERE name = ? AND project_id = ? AND NOT archived",
+                (name, project_id),
+            ).fetchone()
+        return Service.model_validate_json(row[0]) if row else None
+
+    def save(self, service: Service) -> None:
+        with self._lock:
+            self._db.execute(
+                "INSERT INTO services VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                "name = excluded.name, project_id = excluded.project_id, state = excluded.state, "
+                "archived = excluded.archived, port = excluded.port, document = excluded.document",
+                (
+                    service.id,
+                    service.name,
+                    service.project_id,
+                    service.state,
+                    service.archived,
+                    service.port,
+                    service.model_dump_json(),
+                ),
+            )
+
+    def delete(self, service_id: str) -> None:
+        with self._lock:
+            for table, column in (("services", "id"), ("events", "service_id"), ("traffic", "service_id")):
+                self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (service_id,))  # noqa: S608
+
+    # ── events ──
+
+    def note(self, event: Event) -> None:
+        with self._lock:
+            self._db.execute(
+                "INSERT INTO events (service_id, version_id, at, kind, message) VALUES (?, ?, ?, ?, ?)",
+                (event.service_id, event.version_id, event.at, event.kind, event.message),
+            )
+
+    def events(self, service_id: str, *, limit: int = 100) -> list[Event]:
+        """Give the newest ``limit`` events of a service, oldest first."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT service_id, at, kind, message, version_id FROM events WHERE service_id = ? "
+                "ORDER BY number DESC LIMIT ?",
+                (service_id, limit),
+            ).fetchall()
+        return [Event(*row) for row in reversed(rows)]
+
+    # ── traffic totals and other notes ──
+
+    def traffic(self, service_id: str) -> dict[str, dict[str, Any]]:
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT version_id, document FROM traffic WHERE service_id = ?", (service_id,)
+            ).fetchall()
+        return {version_id: json.loads(document) for version_id, document in rows}
+
+    def save_traffic(self, service_id: str, totals: Mapping[str, Mapping[str, Any]]) -> None:
+        with self._lock:
+            self._db.executemany(
+                "INSERT INTO traffic VALUES (?, ?, ?) ON CONFLICT (version_id) DO UPDATE SET "
+                "document = excluded.document",
+                [(version_id, service_id, json.dumps(total)) for version_id, total in totals.items()],
+            )
+
+    def recall(self, name: str) -> Any:
+        """Read back what ``remember`` kept under this name; ``None`` if nothing."""
+        with self._lock:
+            row = self._db.execute("SELECT document FROM notes WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def remember(self, name: str, value: Any) -> None:
+        with self._lock:
+            self._db.execute(
+                "INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET document = excluded.document",
+                (name, json.dumps(value)),
+            )
