@@ -150,7 +150,9 @@ class HostEngine:
         self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._run_dir / f"{self._short(version_id)}.sock"
         if len(str(path).encode()) > control.MAX_PATH:
-            raise PlaneError(f"The path of a socket is too long: {path}.", hint="Give a run folder with a short path.")
+            raise PlaneError(
+                f"The path of a socket is too long: {path}.", hint="Give a run folder with a short path."
+            )
         return path
 
     def _short(self, version_id: str) -> str:

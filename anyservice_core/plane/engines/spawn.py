@@ -21,7 +21,14 @@ _LAUNCH = "import sys; sys.path.append(sys.argv[1]); from {module} import main; 
 
 # What must not reach a host: our own settings and tokens, another cluster's address, and a switch
 # under which no byte code is kept, so that importing Ray takes seconds longer every time.
-_WITHHELD = ("ANYSERVICE_", "ANYSCALE_", "RAY_ADDRESS", "RAY_AUTH_", "PYTHONDONTWRITEBYTECODE", "PYTHONSAFEPATH")
+_WITHHELD = (
+    "ANYSERVICE_",
+    "ANYSCALE_",
+    "RAY_ADDRESS",
+    "RAY_AUTH_",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONSAFEPATH",
+)
 
 
 def host_command(python: str, module: str, host_dir: Path) -> list[str]:

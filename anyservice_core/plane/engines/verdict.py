@@ -1,12 +1,12 @@
 """From what can be seen of a host to a state: one pure function.
 
-    seen                                          state
-    never started, or stopped to the end          GONE
-    it said, or we found, that it cannot start    FAILED     stays so until it is stopped
-    its leader is dead                            GONE       with the end of its log
-    it answers                                    its word   STARTING past the deadline: FAILED
-    silent, a short while                         what it was last: a busy machine is no illness
-    silent, long                                  STARTING before it ever served, then UNHEALTHY
+seen                                          state
+never started, or stopped to the end          GONE
+it said, or we found, that it cannot start    FAILED     stays so until it is stopped
+its leader is dead                            GONE       with the end of its log
+it answers                                    its word   STARTING past the deadline: FAILED
+silent, a short while                         what it was last: a busy machine is no illness
+silent, long                                  STARTING before it ever served, then UNHEALTHY
 """
 
 from __future__ import annotations
@@ -59,4 +59,6 @@ def _silent(seen: Seen) -> Observed:
         return seen.last or Observed(EngineState.STARTING, message="starting its host")
     if seen.silent_s < SILENCE_S:
         return seen.last or Observed(EngineState.RUNNING, seen.address)
-    return Observed(EngineState.UNHEALTHY, seen.address, f"its host has not answered for {seen.silent_s:.0f} s")
+    return Observed(
+        EngineState.UNHEALTHY, seen.address, f"its host has not answered for {seen.silent_s:.0f} s"
+    )

@@ -1,0 +1,119 @@
+"""The part of a host process that does not depend on what it runs.
+
+A host answers ``status`` and ``stop`` on its socket from the first moment, and leaves the reason on
+disk when it cannot start. Asking to stop is a SIGTERM to itself: the main thread, wherever it is
+(in the user's import, too), gets ``Stopped`` raised, or whatever handler its server put in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from anyservice_core.errors import AnyserviceError
+
+from .base import EngineState, Observed, VersionSpec
+from .control import ControlServer
+from .essence import essence
+from .hostdir import HostDir
+from .sessions import MARK, Session
+
+__all__ = ["Host", "Stopped", "run"]
+
+
+class Stopped(BaseException):
+    """Raised in the main thread when a stop is asked for before the server runs."""
+
+
+class Host:
+    """What a running host knows of itself and says when asked."""
+
+    def __init__(self, folder: HostDir) -> None:
+        options = folder.read("spec") or {}
+        self.options: Mapping[str, Any] = options
+        self.spec = VersionSpec.from_dict(options["version"])
+        self._folder = folder
+        self._status = Observed(EngineState.STARTING, message="starting its host")
+        self._control = ControlServer(Path(options["socket"]), {"status": self.status, "stop": self.stop})
+        self.stopping = threading.Event()
+
+    def listen(self) -> None:
+        self._record()
+        self._control.start()
+
+    def close(self) -> None:
+        self._control.close()
+
+    def status(self) -> Mapping[str, Any]:
+        now = self._status
+        return {"state": now.state, "address": now.address, "message": now.message}
+
+    def stop(self) -> Mapping[str, Any]:
+        self.stopping.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {"stopping": True}
+
+    def report(self, state: EngineState, message: str = "", address: tuple[str, int] | None = None) -> None:
+        self._status = Observed(state, address or self._status.address, message)
+
+    def ready(self, address: tuple[str, int]) -> None:
+        """Say that the version serves at ``address``."""
+        self._folder.write_once("ready", {"address": list(address)})
+        self.report(EngineState.RUNNING, address=address)
+
+    def fail(self, message: str) -> None:
+        """Leave the reason for whoever asks after this process ended."""
+        self._folder.write_once("failed", {"message": message})
+
+    def _record(self) -> None:
+        """Name ourselves on disk, for the case that the plane was killed before it could."""
+        session = Session.of_leader(os.getpid(), os.environ.get(MARK, ""))
+        record = {"engine": self.options["engine"], "pid": os.getpid(), "started_at": time.time()}
+        if (self._folder.read("host") or {}).get("sid") != session.sid:
+            self._folder.write("host", {**record, **session.to_dict()})
+
+
+def run(serve: Callable[[Host], None]) -> NoReturn:
+    """Be a host: serve what the folder named last on the command line says, then end the process."""
+    folder = HostDir(Path(sys.argv[-1]))
+    sys.argv[1:] = []  # the user's code shall not take our arguments for its own
+    host = Host(folder)
+    signal.signal(signal.SIGTERM, _raise_stopped)
+    host.listen()
+    code = _serve(host, serve)
+    host.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads that the user's code left must not keep us
+
+
+def _serve(host: Host, serve: Callable[[Host], None]) -> int:
+    try:
+        serve(host)
+    except Stopped:
+        return 0
+    except AnyserviceError as error:
+        host.fail(str(error))
+        return 1
+    except BaseException:  # noqa: BLE001  sys.exit() in the user's module is a failure, too
+        text = traceback.format_exc()
+        sys.stderr.write(text)
+        host.fail(essence(text))
+        return 1
+    return 0
+
+
+def _raise_stopped(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the clean-up shall not be cut short
+    raise Stopped

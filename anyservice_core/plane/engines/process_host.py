@@ -1,0 +1,74 @@
+"""The host process of the ``process`` engine: the user's applications behind uvicorn, right here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from .applications import load
+from .base import EngineState, VersionSpec
+from .host import Host, run
+from .mounts import Mounts
+from .surroundings import one_for_all
+
+__all__ = ["main"]
+
+GRACE_S = 30  # for requests in flight when asked to stop
+KEEP_ALIVE_S = 90.0  # as Serve's own; a router that reuses connections must not find them closed
+
+
+def main() -> NoReturn:
+    run(serve)
+
+
+def serve(host: Host) -> None:
+    applications = host.spec.applications
+    surroundings = one_for_all(applications)
+    if surroundings.working_dir:
+        os.chdir(surroundings.working_dir)
+    sys.path[:0] = surroundings.paths
+    host.report(EngineState.STARTING, "importing the application")
+    apps = {str(application.get("route_prefix") or "/"): load(application) for application in applications}
+    host.report(EngineState.STARTING, "starting the application")
+    _serve_http(host, Mounts(apps))
+
+
+def _serve_http(host: Host, mounts: Mounts) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))  # held from now on, but deaf until the apps have started
+        server = _server(mounts, host.spec, lambda: host.ready(listener.getsockname()))
+        asyncio.run(_live(server, mounts, listener))
+
+
+def _server(mounts: Mounts, spec: VersionSpec, on_started: Callable[[], None]) -> Any:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                on_started()
+
+    keep_alive_s = spec.http_options.get("keep_alive_timeout_s") or KEEP_ALIVE_S
+    return Server(
+        uvicorn.Config(
+            mounts,
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            timeout_keep_alive=int(keep_alive_s),
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+
+
+async def _live(server: Any, mounts: Mounts, listener: socket.socket) -> None:
+    await mounts.startup()
+    try:
+        await server.serve(sockets=[listener])  # takes SIGTERM over, and passes it on to ours at its end
+    finally:
+        await mounts.shutdown()

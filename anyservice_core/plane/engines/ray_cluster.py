@@ -1,0 +1,94 @@
+"""The default engine: a private Ray cluster running Ray Serve for each version.
+
+That is what a version is on Anyscale, too: real replicas, health checks, autoscaling and
+``runtime_env``, and nothing shared between a canary and its primary.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from anyservice_core.errors import PlaneError
+
+from .base import VersionSpec
+from .hosts import HostEngine
+from .surroundings import shared_variables
+
+__all__ = ["RayEngine"]
+
+
+class RayEngine(HostEngine):
+    """``num_cpus`` is what each cluster believes to have: bookkeeping for Ray's scheduler, not a limit.
+
+    By default at least 8, so that an application of several deployments at Serve's default of one
+    CPU each starts on a small machine, too.
+    """
+
+    name = "ray"
+    host_module = "anyservice_core.plane.engines.ray_host"
+    kill_after_s = 30.0
+
+    def __init__(
+        self,
+        state_dir: Path,
+        run_dir: Path,
+        *,
+        python: str = sys.executable,
+        num_cpus: int | None = None,
+        start_deadline_s: float = 300.0,
+    ) -> None:
+        super().__init__(state_dir, run_dir, python=python, start_deadline_s=start_deadline_s)
+        self._num_cpus = num_cpus or max(8, os.cpu_count() or 1)
+
+    def check(self) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise PlaneError(
+                "Ray is not installed.", hint="pip install 'anyservice[local]', or use --engine process."
+            )
+
+    def host_options(self, version_id: str) -> Mapping[str, Any]:
+        return {"num_cpus": self._num_cpus, "temp_dir": str(self._make_temp_dir(version_id))}
+
+    def host_variables(self, spec: VersionSpec) -> Mapping[str, str]:
+        return {
+            **shared_variables(spec.applications, cautious=True),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),  # else Ray writes one to the home folder
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+
+    def clean(self, version_id: str) -> None:
+        path = self._temp_dir(version_id)
+        if _is_my_folder(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _temp_dir(self, version_id: str) -> Path:
+        """Ray puts Unix sockets some 60 bytes deep below it, so it cannot be under the state directory."""
+        return Path("/tmp") / f"asv-{self._short(version_id)}"  # noqa: S108  made 0700 and checked
+
+    def _make_temp_dir(self, version_id: str) -> Path:
+        path = self._temp_dir(version_id)
+        try:
+            path.mkdir(mode=0o700)
+        except FileExistsError:
+            if not _is_my_folder(path):
+                raise PlaneError(
+                    f"{path} belongs to somebody else, and Ray needs it.", hint="Remove it."
+                ) from None
+        return path
+
+
+def _is_my_folder(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()

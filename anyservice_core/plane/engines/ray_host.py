@@ -1,0 +1,194 @@
+"""The host process of the ``ray`` engine: a private Ray cluster running Ray Serve, for one version.
+
+The host is the cluster's driver. It applies the applications declaratively, as Serve's own REST
+API does, and then polls their status and remembers it for whoever asks. When it ends, the cluster
+ends with it.
+
+Pitfalls that shaped this file: ``address="local"``, as a plain ``ray.init()`` may join a cluster
+that already runs here; no ``serve.status()`` after ``ray.shutdown()``, as that starts a new cluster
+in /tmp/ray; our SIGTERM handler after ``ray.init``, as that sets its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from anyservice_core.errors import PlaneError
+
+from .base import EngineState, VersionSpec
+from .host import Host, run
+from .ray_status import AppReport, overall
+from .surroundings import import_paths, shared_variables
+
+__all__ = ["deploy_config", "main"]
+
+OBJECT_STORE_BYTES = 80 * 1024 * 1024
+POLL_STARTING_S = 0.25
+POLL_RUNNING_S = 2.0  # each poll costs the cluster some milliseconds of a core
+SILENT_POLLS = 3
+PORTS = range(20_000, 32_000)  # below the range from which the kernel serves everybody else
+
+
+def main() -> NoReturn:
+    run(serve)
+
+
+def serve(host: Host) -> None:
+    host.report(EngineState.STARTING, "starting its Ray cluster")
+    with _reserved_port() as reserved:
+        address = reserved.getsockname()
+        client = _start_cluster(host, address)
+        try:
+            host.report(EngineState.STARTING, "deploying the applications")
+            _deploy(client, host.spec)
+            _watch(host, address)
+        finally:
+            _shut_down()
+
+
+def _reserved_port() -> socket.socket:
+    """Hold a port, deaf, until Serve's proxy has bound it beside us; strangers cannot take it meanwhile."""
+    start = int.from_bytes(os.urandom(2), "big")
+    for offset in range(len(PORTS)):
+        holder = socket.socket()
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            holder.bind(("127.0.0.1", PORTS[(start + offset) % len(PORTS)]))
+        except OSError:
+            holder.close()
+        else:
+            return holder
+    raise PlaneError(f"No free port between {PORTS.start} and {PORTS.stop}.")
+
+
+def _start_cluster(host: Host, address: tuple[str, int]) -> Any:
+    import ray
+    from ray import serve as ray_serve
+    from ray.serve.context import _get_global_client
+
+    before = signal.getsignal(signal.SIGTERM)
+    ray.init(
+        address="local",
+        namespace="serve",
+        num_cpus=host.options["num_cpus"],
+        num_gpus=0,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        _temp_dir=host.options["temp_dir"],
+        log_to_driver=False,
+    )
+    signal.signal(signal.SIGTERM, before)
+    host.report(EngineState.STARTING, "starting Ray Serve")
+    options = {**host.spec.http_options, "host": address[0], "port": address[1]}
+    ray_serve.start(proxy_location="HeadOnly", http_options=options)
+    return _get_global_client()
+
+
+def _deploy(client: Any, spec: VersionSpec) -> None:
+    from ray.serve.schema import ServeDeploySchema
+
+    client.deploy_apps(ServeDeploySchema.model_validate(deploy_config(spec)))
+
+
+def deploy_config(spec: VersionSpec) -> dict[str, Any]:
+    """The applications as Serve takes them: local folders as ``local://``, variables not already given.
+
+    What all applications share is in the host's own environment, which workers inherit. Only the
+    rest is left in ``env_vars``, because Ray shows those on a command line while a worker starts.
+    """
+    shared = shared_variables(spec.applications, cautious=True)
+    config: dict[str, Any] = {"applications": [_application(app, shared) for app in spec.applications]}
+    if spec.logging_config:
+        config["logging_config"] = dict(spec.logging_config)
+    return config
+
+
+def _application(application: Mapping[str, Any], shared: Mapping[str, str]) -> dict[str, Any]:
+    given = application.get("runtime_env") or {}
+    runtime_env = {
+        key: value for key, value in given.items() if key not in {"env_vars", "working_dir", "py_modules"}
+    }
+    variables = {name: value for name, value in (given.get("env_vars") or {}).items() if name not in shared}
+    if given.get("working_dir"):
+        runtime_env["working_dir"] = f"local://{given['working_dir']}"
+    if given.get("py_modules"):
+        paths = [*import_paths(application), variables.get("PYTHONPATH", "")]
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    if variables:
+        runtime_env["env_vars"] = variables
+    return {"name": "default", **application, "runtime_env": runtime_env}
+
+
+def _watch(host: Host, address: tuple[str, int]) -> None:
+    """Poll until asked to stop, which raises, or until it is clear that the version will not come up."""
+    names = [str(app.get("name") or "default") for app in host.spec.applications]
+    prefixes = {str(app.get("route_prefix") or "/") for app in host.spec.applications}
+    served, silent = False, 0
+    while True:
+        try:
+            state, message = overall(_ask_serve(), names)
+            silent = 0
+        except Exception as error:  # noqa: BLE001  whatever it is, the next poll may work
+            silent += 1
+            state, message = EngineState.UNHEALTHY, f"Serve's controller does not answer: {error}"
+        if state is EngineState.FAILED and not served:
+            raise PlaneError(message)
+        served = _tell(host, state, message, served=served, silent=silent, address=address, prefixes=prefixes)
+        time.sleep(POLL_RUNNING_S if served else POLL_STARTING_S)
+
+
+def _tell(
+    host: Host,
+    state: EngineState,
+    message: str,
+    *,
+    served: bool,
+    silent: int,
+    address: tuple[str, int],
+    prefixes: set[str],
+) -> bool:
+    if 0 < silent < SILENT_POLLS:
+        return served
+    if state is not EngineState.RUNNING:
+        host.report(state, message)
+    elif served or _proxy_serves(address, prefixes):
+        host.ready(address)
+        return True
+    else:
+        host.report(EngineState.STARTING, "waiting for Serve's HTTP proxy")
+    return served
+
+
+def _ask_serve() -> dict[str, AppReport]:
+    from ray import serve as ray_serve
+
+    return {
+        name: AppReport(
+            status=str(app.status.value),
+            message=app.message,
+            deployments=tuple(d.message for d in app.deployments.values() if d.status.value != "HEALTHY"),
+        )
+        for name, app in ray_serve.status().applications.items()
+    }
+
+
+def _proxy_serves(address: tuple[str, int], prefixes: set[str]) -> bool:
+    """RUNNING applications may be unknown to the proxy for another moment."""
+    try:
+        with urllib.request.urlopen(f"http://{address[0]}:{address[1]}/-/routes", timeout=2.0) as reply:
+            return prefixes <= set(json.load(reply))
+    except (OSError, ValueError):
+        return False
+
+
+def _shut_down() -> None:
+    import ray
+
+    ray.shutdown()
