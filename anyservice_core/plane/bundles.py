@@ -13,7 +13,6 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,22 +49,21 @@ class Bundles:
     def accepts(self, name: str, signature: str) -> bool:
         return hmac.compare_digest(self.signature(name), signature)
 
-    def receive(self, name: str, fill: Callable[[Path], object]) -> None:
-        """Take a bundle in: ``fill`` writes it to the path that it is given.
+    def draft(self) -> Path:
+        """Give a new empty file to write an upload into."""
+        handle, path = tempfile.mkstemp(dir=self._zips, suffix=".part")
+        os.close(handle)
+        return Path(path)
+
+    def keep(self, name: str, draft: Path) -> None:
+        """Take a whole upload in under its name.
 
         Raises:
-            RejectedError: what was written is not a zip.
+            RejectedError: it is not a zip.
         """
-        target = self._zips / _checked(name)
-        handle, draft = tempfile.mkstemp(dir=self._zips, suffix=".part")
-        os.close(handle)
-        try:
-            fill(Path(draft))
-            if not zipfile.is_zipfile(draft):
-                raise RejectedError(f"bundle '{name}' is not a zip file.", status=400)
-            Path(draft).replace(target)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+        if not zipfile.is_zipfile(draft):
+            raise RejectedError(f"bundle '{name}' is not a zip file.", status=400)
+        draft.replace(self._zips / _checked(name))
 
     def check(self, uri: str, *, field: str) -> None:
         """Refuse a working_dir that this plane cannot serve, before anything is started.

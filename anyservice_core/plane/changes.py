@@ -170,6 +170,7 @@ def _start_canary(service: Service, apply: ApplyService, birth: Birth) -> Servic
     leaving = (retire(service.canary, birth.now),) if service.canary else ()
     return service.replace(
         state=state,
+        primary=service.primary.replace(weight=100),
         canary=_version(apply, birth, spec),
         rollout=_rollout(apply, birth),
         retiring=(*service.retiring, *leaving),

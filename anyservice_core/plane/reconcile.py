@@ -74,8 +74,8 @@ class Step:
 def step(service: Service, sight: Sight, now: float, options: Options) -> Step:
     """Take one step. Total: any service and any sight give a result, and none is an exception."""
     service = _follow_hosts(service, sight, now, options)
+    service = _roll(service, sight, now, options)  # before new seats are given: a seat first, traffic a step later
     service = _seat(service)
-    service = _roll(service, sight, now, options)
     service = _settle(service)
     start = tuple(v for v in service.versions if _wants_start(v, sight, now))
     stop = tuple(v for v in service.versions if _wants_stop(v))
@@ -112,7 +112,7 @@ def _follow(version: Version, host: Observed, options: Options) -> Version:
     if host.state is EngineState.STARTING or (host.state is EngineState.GONE and version.starts == 0):
         return version
     event = _EVENTS[host.state]
-    if event is VersionEvent.LOST and version.starts >= options.max_starts and version.address is None:
+    if event is VersionEvent.LOST and (version.failed or _started_in_vain(version, options)):
         event = VersionEvent.FAIL
     state = advance(VERSION, version.state, event, what=version.name)
     return version.replace(
@@ -122,6 +122,10 @@ def _follow(version: Version, host: Observed, options: Options) -> Version:
         failed=event is VersionEvent.FAIL,
         starts=1 if event is VersionEvent.READY else version.starts,
     )
+
+
+def _started_in_vain(version: Version, options: Options) -> bool:
+    return version.address is None and version.starts >= options.max_starts
 
 
 def _leave(version: Version, sight: Sight, now: float, options: Options) -> Version:

@@ -1,0 +1,370 @@
+"""The plane as a process: start, adopt what still runs, loop, stop.
+
+One process a state directory, kept so by a lock on ``plane.lock``. What it started outlives it:
+hosts and router are sessions of their own, so killing the plane, or stopping it with Ctrl-C, leaves
+every service serving, and the next ``serve`` adopts them. Only ``down`` ends them all.
+
+    <state_dir>/plane.json   where it listens and its token, for clients on this machine (mode 0600)
+    <state_dir>/token        the token, the same over restarts (mode 0600)
+    <state_dir>/plane.db     services, events, traffic totals
+    <state_dir>/plane.log    what a detached plane says
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from anyservice_core.errors import PlaneError
+from anyservice_core.plane.engines.base import Engine
+from anyservice_core.plane.reconcile import Options
+
+__all__ = ["DEFAULT_PORT", "ENGINES", "PlaneSettings", "down", "engines", "run_dir", "serve", "spawn"]
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT = 8642
+FIRST_SERVICE_PORT = 8700
+ENGINES = ("ray", "process")
+TICK_S = 0.25
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class PlaneSettings:
+    """How to run a plane.
+
+    Args:
+        state_dir: where it keeps everything.
+        port: where its API listens, on 127.0.0.1; 0 takes a free one.
+        engine: what runs new versions: ``ray``, a private Ray cluster each, or ``process``.
+        first_service_port: services get this port and those above it.
+    """
+
+    state_dir: Path
+    port: int = DEFAULT_PORT
+    engine: str = "ray"
+    first_service_port: int = FIRST_SERVICE_PORT
+    ladder_hold_s: float = 15.0
+
+
+def run_dir(state_dir: Path) -> Path:
+    """Give the directory for sockets: short, since Unix sockets take 107 bytes, and this user's only.
+
+    It is derived from the state directory, so that a later plane finds the sockets of an earlier one.
+    """
+    mark = hashlib.sha256(f"{os.getuid()}:{state_dir.resolve()}".encode()).hexdigest()[:8]
+    path = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) < 20 else "/tmp") / f"asv-{mark}"  # noqa: S108
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.stat().st_uid != os.getuid():
+        raise PlaneError(f"{path} belongs to another user.", hint="Use another ANYSERVICE_STATE_DIR.")
+    return path
+
+
+def engines(state_dir: Path) -> dict[str, Engine]:
+    """Give every engine, by name, on this state directory."""
+    from anyservice_core.plane.engines.process import ProcessEngine
+    from anyservice_core.plane.engines.ray_cluster import RayEngine
+
+    sockets = run_dir(state_dir)
+    return {"ray": RayEngine(state_dir, sockets), "process": ProcessEngine(state_dir, sockets)}
+
+
+# ── serving ─────────────────────────────────────────────────────────────────
+
+
+def serve(settings: PlaneSettings, *, on_ready: Callable[[str], None] = lambda _: None) -> None:
+    """Run the plane until SIGINT or SIGTERM; services go on serving afterwards.
+
+    Raises:
+        PlaneError: another plane runs on this state directory, the port is taken, or the engine's
+            packages are missing. Nothing is left behind.
+    """
+    state_dir = settings.state_dir
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _only_one(state_dir), _listen(settings.port) as listener:
+        every = engines(state_dir)
+        every[settings.engine].check()
+        _serve(settings, listener, every, on_ready)
+
+
+def _serve(
+    settings: PlaneSettings,
+    listener: socket.socket,
+    every: dict[str, Engine],
+    on_ready: Callable[[str], None],
+) -> None:
+    import uvicorn
+
+    from anyservice_core.plane.api import Api
+    from anyservice_core.plane.app import application
+    from anyservice_core.plane.bundles import Bundles
+    from anyservice_core.plane.loop import Loop
+    from anyservice_core.plane.router import Router
+    from anyservice_core.plane.store import Store
+
+    state_dir = settings.state_dir
+    token = _token(state_dir)
+    store, bundles = Store(state_dir / "plane.db"), Bundles(state_dir, key=token)
+    wake = threading.Event()
+    api = Api(
+        store=store,
+        bundles=bundles,
+        token=token,
+        clock=time.time,
+        engine=settings.engine,
+        pick_port=lambda taken: _free_port(settings.first_service_port, taken),
+        on_change=wake.set,
+    )
+    router = Router(state_dir, run_dir(state_dir))
+    options = Options(ladder_hold_s=settings.ladder_hold_s)
+    loop = Loop(store, bundles, engines=every, router=router, clock=time.time, options=options)
+    host = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    config = uvicorn.Config(application(api), log_level="warning", lifespan="off", access_log=False)
+    with _looping(loop.tick, wake), _published(state_dir, host, token, settings.engine):
+        on_ready(host)
+        uvicorn.Server(config).run(sockets=[listener])
+    store.close()
+
+
+@contextlib.contextmanager
+def _looping(tick: Callable[[], None], wake: threading.Event) -> Iterator[None]:
+    """Tick in a thread of its own for as long as the context lasts."""
+    stopping = threading.Event()
+
+    def run() -> None:
+        while not stopping.is_set():
+            try:
+                tick()
+            except Exception:
+                log.exception("a tick failed; the next one starts from what is there")
+            wake.wait(TICK_S)
+            wake.clear()
+
+    thread = threading.Thread(target=run, name="plane-loop", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        wake.set()
+        thread.join(timeout=30)
+
+
+@contextlib.contextmanager
+def _only_one(state_dir: Path) -> Iterator[None]:
+    with (state_dir / "plane.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PlaneError(
+                f"a plane is already running on {state_dir}.",
+                hint="`anyservice plane status` shows it; `anyservice plane down` stops it.",
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _listen(port: int) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK, port))
+        except OSError as error:
+            raise PlaneError(
+                f"port {port} on {LOOPBACK} is in use: {error.strerror}.",
+                hint="Stop what holds it, or give the plane another one: `anyservice plane up --port 8643`.",
+            ) from error
+        yield listener
+
+
+def _free_port(first: int, taken: set[int]) -> int:
+    """Find a port for a service: not given to another one, and nothing listening."""
+    for port in range(first, min(first + 1000, 65536)):
+        if port not in taken and _bindable(port):
+            return port
+    raise PlaneError(f"no free port for a service in {first}-{first + 999}.")
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def _token(state_dir: Path) -> str:
+    """Give the plane's token, made once; in the form that official clients accept."""
+    path = state_dir / "token"
+    if not path.exists():
+        _write_private(path, f"aph0_{secrets.token_hex(24)}")
+    return path.read_text().strip()
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    draft = path.with_suffix(f".{os.getpid()}.part")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+@contextlib.contextmanager
+def _published(state_dir: Path, host: str, token: str, engine: str) -> Iterator[None]:
+    path = state_dir / "plane.json"
+    record = {"host": host, "token": token, "pid": os.getpid(), "engine": engine}
+    _write_private(path, json.dumps(record))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+# ── starting and stopping from outside ──────────────────────────────────────
+
+
+def spawn(settings: PlaneSettings, *, timeout_s: float = 60.0) -> dict[str, Any]:
+    """Start a plane in the background and wait until it answers; give its ``plane.json``.
+
+    Raises:
+        PlaneError: it ended, or did not answer in time; with the end of its log.
+    """
+    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    text = json.dumps({**asdict(settings), "state_dir": str(settings.state_dir)})
+    log_path = settings.state_dir / "plane.log"
+    start = log_path.stat().st_size if log_path.exists() else 0
+    with log_path.open("ab") as output:
+        child = _detached([sys.executable, "-m", __name__, text], output)
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        record = read_record(settings.state_dir)
+        if record and record.get("pid") == child.pid and _answers(record["host"]):
+            return record
+        if child.poll() is not None:
+            raise PlaneError(_last_words(log_path, start) or f"the plane ended with {child.returncode}.")
+        time.sleep(0.05)
+    child.terminate()
+    raise PlaneError(f"the plane did not answer within {timeout_s:g} s.", hint=f"Its log: {log_path}")
+
+
+def _detached(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        env=environment,
+    )
+
+
+def _last_words(log_path: Path, start: int) -> str:
+    """Give the error line that the plane ended with."""
+    with log_path.open("rb") as file:
+        file.seek(start)
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("Error: ") if lines else ""
+
+
+def _answers(host: str) -> bool:
+    import httpx
+
+    try:
+        return httpx.get(f"{host}/healthz", timeout=5, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def read_record(state_dir: Path) -> dict[str, Any] | None:
+    """Read ``plane.json``; ``None`` when there is no plane, or none that still lives."""
+    try:
+        record: dict[str, Any] = json.loads((state_dir / "plane.json").read_text())
+        os.kill(record["pid"], 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return record
+
+
+def down(state_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> None:
+    """Stop the plane, every version and the router; return when no process of theirs is left.
+
+    What was asked for stays in the store: the next ``plane up`` starts the services again.
+    """
+    from anyservice_core.plane.router import Router
+
+    record = read_record(state_dir)
+    if record and _is_plane(record["pid"]):
+        tell(f"stopping the plane (pid {record['pid']})")
+        _end(record["pid"])
+    (state_dir / "plane.json").unlink(missing_ok=True)
+    for name, engine in engines(state_dir).items():
+        if running := engine.known():
+            tell(f"stopping {len(running)} version(s) of engine {name}")
+            engine.stop_all()
+    router = Router(state_dir, run_dir(state_dir))
+    if router.running():
+        tell("stopping the router")
+        router.stop()
+    with contextlib.suppress(OSError):  # other files may be in it
+        run_dir(state_dir).rmdir()
+
+
+def _is_plane(pid: int) -> bool:
+    """Say whether this pid is a plane's and not a later stranger's."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"anyservice" in command
+
+
+def _end(pid: int, *, patience_s: float = 15.0) -> None:
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + patience_s
+    while _lives(pid):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _lives(pid: int) -> bool:
+    """Say whether a process runs; a zombie that its parent has not collected does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def main() -> None:
+    """Entry point of a detached plane: its settings are the one argument."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    given = json.loads(sys.argv[1])
+    try:
+        serve(PlaneSettings(**{**given, "state_dir": Path(given["state_dir"])}))
+    except PlaneError as error:
+        sys.exit(f"Error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""The plane's loop: look, take the reconciling step, keep it, carry it out, show the router.
+
+A tick may fail or be cut short anywhere; the next one starts from what is really there. The store
+is locked only while a step is decided and written, never while hosts or the router are talked to.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from anyservice_core.errors import AnyserviceError
+from anyservice_core.models.enums import ServiceState, ServiceVersionState
+from anyservice_core.plane.bundles import Bundles
+from anyservice_core.plane.engines.base import Engine, VersionSpec
+from anyservice_core.plane.reconcile import Options, Sight, Step, step
+from anyservice_core.plane.router import Route, Server, SlotCounters
+from anyservice_core.plane.state import Service, Version
+from anyservice_core.plane.store import Event, Store
+from anyservice_core.plane.traffic import Ledger
+
+__all__ = ["Loop", "RouterLike", "route"]
+
+log = logging.getLogger(__name__)
+
+
+class RouterLike(Protocol):
+    """What the loop needs of a router."""
+
+    def apply(self, routes: Sequence[Route]) -> None: ...
+    def counters(self) -> list[SlotCounters]: ...
+
+
+class Loop:
+    """Moves every service towards what was asked for, one ``tick`` at a time.
+
+    Args:
+        engines: by name; a version keeps the engine it was born with.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        bundles: Bundles,
+        *,
+        engines: Mapping[str, Engine],
+        router: RouterLike,
+        clock: Callable[[], float],
+        options: Options,
+    ) -> None:
+        self.store = store
+        self.bundles = bundles
+        self.engines = engines
+        self.router = router
+        self.clock = clock
+        self.options = options
+        self._ledger = Ledger(store)
+        self._routed = False
+        self._told: set[str] = set()
+
+    def tick(self) -> None:
+        """Take one step for every service that is not at rest."""
+        services = [service for service in self.store.services() if not at_rest(service)]
+        sessions = self._count(services)
+        steps = [self._step(service, sessions) for service in services]
+        self._stop_strangers(services)
+        for taken in steps:
+            self._carry_out(taken)
+        self._route([taken.service for taken in steps])
+
+    # ── look ──
+
+    def _count(self, services: Iterable[Service]) -> dict[str, int]:
+        """Enter the router's counters into the books; give the open requests by version."""
+        seats = {(s.id, slot): version.id for s in services for slot, version in s.seats()}
+        try:
+            counters = self.router.counters()
+        except AnyserviceError as error:
+            self._tell(f"router: {error}")
+            self._routed = False
+            return {}
+        self._ledger.enter(counters, seats)
+        return {seats[c.service_id, c.slot]: c.sessions for c in counters if (c.service_id, c.slot) in seats}
+
+    def _sight(self, service: Service, sessions: Mapping[str, int]) -> Sight:
+        living = [v for v in service.versions if v.state is not ServiceVersionState.TERMINATED]
+        hosts = {v.id: self._engine(v).observe(v.id) for v in living}
+        return Sight(hosts=hosts, sessions=sessions, routed=self._routed)
+
+    def _engine(self, version: Version) -> Engine:
+        return self.engines[version.engine]
+
+    # ── decide and keep ──
+
+    def _step(self, seen: Service, sessions: Mapping[str, int]) -> Step:
+        sight = self._sight(seen, sessions)
+        with self.store.transaction():
+            before = self.store.service(seen.id)
+            if before is None:  # deleted meanwhile
+                return Step(seen)
+            taken = step(before, sight, self.clock(), self.options)
+            if taken.service != before:
+                taken = Step(taken.service.replace(updated_at=self.clock()), taken.start, taken.stop)
+                self.store.save(taken.service)
+                for event in differences(before, taken.service, self.clock()):
+                    self.store.note(event)
+                    log.info("%s: %s", before.name, event.message)
+        return taken
+
+    # ── carry out ──
+
+    def _carry_out(self, taken: Step) -> None:
+        for version in taken.stop:
+            self._engine(version).stop(version.id)
+        for version in taken.start:
+            try:
+                self._engine(version).start(self._spec(version))
+            except AnyserviceError as error:
+                self._fail(taken.service.id, version, str(error))
+
+    def _spec(self, version: Version) -> VersionSpec:
+        serve: dict[str, Any] = version.spec["ray_serve_config"]
+        return VersionSpec(
+            version_id=version.id,
+            applications=tuple(self._localised(a) for a in serve["applications"]),
+            http_options=serve.get("http_options") or {},
+            logging_config=serve.get("logging_config"),
+        )
+
+    def _localised(self, application: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the application with uploaded directories replaced by local ones."""
+        environment = dict(application.get("runtime_env") or {})
+        if working_dir := environment.get("working_dir"):
+            environment["working_dir"] = str(self.bundles.directory(working_dir))
+        if modules := environment.get("py_modules"):
+            environment["py_modules"] = [str(self.bundles.directory(module)) for module in modules]
+        return {**application, "runtime_env": environment}
+
+    def _fail(self, service_id: str, version: Version, message: str) -> None:
+        """Note that a version could not even begin, so that the next step gives it up."""
+        with self.store.transaction():
+            service = self.store.service(service_id)
+            if service is None:
+                return
+            changes = {
+                role: present.replace(failed=True, message=message)
+                for role in ("primary", "canary")
+                if (present := getattr(service, role)) is not None and present.id == version.id
+            }
+            self.store.save(service.replace(**changes))
+            self.store.note(Event(service_id, self.clock(), "fail", message, version.id))
+
+    def _route(self, services: Iterable[Service]) -> None:
+        try:
+            self.router.apply([route(service) for service in services if not at_rest(service)])
+            self._routed = True
+        except AnyserviceError as error:
+            self._routed = False
+            self._tell(f"router: {error}")
+
+    def _stop_strangers(self, services: Iterable[Service]) -> None:
+        """Stop hosts that no service owns: what a crash or a deletion left behind."""
+        for engine in self.engines.values():
+            for version_id in engine.known():
+                if not any(version_id in service for service in services):
+                    engine.stop(version_id)
+
+    def _tell(self, message: str) -> None:
+        if message not in self._told:  # a fault is logged when it comes, not at every tick
+            self._told.add(message)
+            log.warning("%s", message)
+
+
+def at_rest(service: Service) -> bool:
+    """Say whether a service has ended and left nothing to look after."""
+    return service.state is ServiceState.TERMINATED
+
+
+def route(service: Service) -> Route:
+    """Give the route that a service's seats and weights amount to."""
+    servers: dict[str, Server | None] = {"a": None, "b": None}
+    for slot, version in service.seats():
+        if version.address is not None:
+            servers[slot] = Server(version_id=version.id, address=version.address, weight=version.weight)
+    return Route(service_id=service.id, port=service.port, token=service.auth_token, servers=servers)
+
+
+def differences(before: Service, after: Service, now: float) -> list[Event]:
+    """Put what changed in a step into words, for the record."""
+    events = []
+    if before.state is not after.state:
+        message = f"{before.state} -> {after.state}"
+        if after.error_message and after.error_message != before.error_message:
+            message += f": {after.error_message}"
+        events.append(Event(after.id, now, "state", message))
+    known = {version.id: version for version in before.versions}
+    for version in after.versions:
+        old = known.get(version.id)
+        if old is None or old.state is not version.state:
+            why = f": {version.message}" if version.message else ""
+            events.append(Event(after.id, now, "version", f"{version.name} {version.state}{why}", version.id))
+        if old is not None and old.weight != version.weight:
+            events.append(Event(after.id, now, "weight", f"{version.name} at {version.weight} %", version.id))
+    return events
