@@ -1,0 +1,87 @@
+# Each target sets up all that it needs, on a bare machine with Python 3.11 and make, and costs
+# seconds when run again. Which environments there are, and why: CONTRIBUTING.md.
+
+.PHONY: demo test test-core test-real test-airflow test-prefect check docs bench lock clean
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+export PYTHON
+export UV_PYTHON_DOWNLOADS = never
+unexport PYTHONDONTWRITEBYTECODE # without bytecode, Ray, Airflow and Prefect take three times as long to import
+unexport VIRTUAL_ENV
+
+UV := .tools/bin/uv
+DEV := .venv/bin
+PREFECT := .venv-prefect/bin
+SYNC = $(UV) pip sync --quiet --compile-bytecode --require-hashes
+PYTEST = $(DEV)/python -m pytest
+
+help:
+	@echo "make demo    a real model rolled out by Airflow and by Prefect, a bad one taken back (5 minutes)"
+	@echo "make test    all tests          make check   lint, types, architecture"
+	@echo "make docs    build the docs     make bench   benchmarks"
+
+$(UV): requirements/tools.txt scripts/bootstrap
+	@echo "setting up uv"
+	@scripts/bootstrap
+	@touch $@
+
+# The one for daily work: the core, Ray, Airflow, the newest Prefect that fits beside it, tools.
+.venv/ready: requirements/dev.txt pyproject.toml $(UV)
+	@echo "setting up .venv (Ray, Airflow, Prefect: about a gigabyte the first time)"
+	@$(UV) venv --quiet --clear --python "$(PYTHON)" .venv
+	@VIRTUAL_ENV=.venv $(SYNC) requirements/dev.txt
+	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The newest Prefect, which cannot live beside Airflow.
+.venv-prefect/ready: requirements/prefect.txt pyproject.toml $(UV)
+	@echo "setting up .venv-prefect"
+	@$(UV) venv --quiet --clear --python "$(PYTHON)" .venv-prefect
+	@VIRTUAL_ENV=.venv-prefect $(SYNC) requirements/prefect.txt
+	@VIRTUAL_ENV=.venv-prefect $(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: .venv/ready
+	@$(DEV)/python -m dags_examples.demo
+
+test: test-core test-real test-airflow test-prefect
+
+test-core: .venv/ready
+	$(PYTEST) -m "not real and not airflow and not prefect"
+
+test-real: .venv/ready
+	$(PYTEST) -m "real and not airflow and not prefect"
+
+test-airflow: .venv/ready
+	$(PYTEST) -m airflow
+
+test-prefect: .venv/ready .venv-prefect/ready
+	$(PYTEST) -m prefect tests/prefect
+	$(PREFECT)/python -m pytest -m prefect tests/prefect
+
+check: .venv/ready
+	$(DEV)/ruff check .
+	$(DEV)/ruff format --check .
+	$(DEV)/mypy
+	$(DEV)/lint-imports
+
+docs: .venv/ready
+	$(DEV)/mkdocs build --strict --quiet
+	@echo "built site/"
+
+bench: .venv/ready
+	@for file in benchmarks/*.py; do echo "── $$file"; $(DEV)/python $$file; done
+
+# Pinned and hashed, no URLs. The override: Prefect asks for a newer certifi than mirrors may have.
+COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
+	--custom-compile-command "make lock" pyproject.toml
+lock: $(UV)
+	@$(COMPILE) $(UPGRADE) --constraint requirements/constraints.txt --extra all --group demo --group test --group lint --group docs --group build -o requirements/dev.txt
+	@$(COMPILE) $(UPGRADE) --extra plane --extra prefect --group test --group build \
+		--override requirements/overrides.txt -o requirements/prefect.txt
+	@echo uv | $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
+		--custom-compile-command "make lock" $(UPGRADE) - -o requirements/tools.txt
+
+clean:
+	rm -rf .venv .venv-prefect .tools site .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
