@@ -1,0 +1,166 @@
+"""What a rollout remembers. A hint: it may be lost at any moment, and then costs time, never safety.
+
+The server holds the truth, and the canary's weight is the checkpoint. What the server cannot say is
+kept here: how long the present weight has baked, what was measured meanwhile, whether we are on our
+way back. Where the journal and the server disagree, the server wins and the bake starts again.
+
+Time counts only while somebody watches. Both clocks, the bake's and the progress deadline's, add up
+the pauses between looks, each of them bounded; so a worker that was away for a day has baked for
+nothing, and a system clock that jumps does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from anyservice_core.rollout.evidence import Window
+from anyservice_core.rollout.observe import Observation
+from anyservice_core.rollout.plan import RolloutPlan
+from anyservice_core.rollout.report import Outcome, StepReport, Verdict
+from anyservice_core.rollout.tally import Tally
+
+__all__ = ["LOOKS", "MAX_GAP_S", "Journal"]
+
+# A strange sight must last this many looks before anything is done about it.
+LOOKS = 3
+# The longest pause between two looks that still counts as watched, unless the poll interval is longer.
+MAX_GAP_S = 60.0
+_HISTORY = 120
+
+
+class Journal(BaseModel):
+    """The memory of one rollout; frozen, and replaced as things happen."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    rollout_key: str
+    version_name: str
+    attempt: int = 0
+    started_at: float | None = None
+    started: bool = False  # our deploy was accepted, or our version was seen on the server
+    ours_seen: bool = False
+    first_deploy: bool = False
+    baseline: str | None = None  # id of the version that was primary before
+    baseline_name: str | None = None
+    target: int | None = None  # the weight that was last asked for
+    weight: int | None = None  # the weight that was last seen settled, and is therefore the present step
+    seen_at: float | None = None
+    settled: bool = False
+    baked_s: float = 0.0
+    waited_s: float = 0.0
+    looked_at: float | None = None
+    oddity: str | None = None
+    oddity_looks: int = 0
+    intent: Literal["rollback"] | None = None
+    reason: str = ""
+    tallies: Mapping[str, Tally] = {}
+    history: Mapping[str, tuple[Window, ...]] = {}  # windows of earlier steps, to know how errors scatter
+    steps: tuple[StepReport, ...] = ()
+    outcome: Outcome | None = None
+    known_bad: bool = False
+
+    def replace(self, **changes: Any) -> Journal:
+        return self.model_copy(update=changes)
+
+    def look(self, plan: RolloutPlan, seen: Observation, max_gap_s: float = MAX_GAP_S) -> Journal:
+        """Take in what was just seen: the clocks, the present step, and whose versions these are."""
+        gap = seen.at - self.looked_at if self.looked_at is not None else 0.0
+        known = self._recognise(seen)
+        return known._tick(plan, seen, min(max(gap, 0.0), max_gap_s)).replace(looked_at=seen.at)  # noqa: SLF001
+
+    def note(self, oddity: str | None) -> Journal:
+        """Count how many looks in a row showed the same strange sight."""
+        looks = (
+            self.oddity_looks + 1 if oddity is not None and oddity == self.oddity else int(oddity is not None)
+        )
+        return self.replace(oddity=oddity, oddity_looks=looks)
+
+    @property
+    def sure(self) -> bool:
+        """Whether the strange sight lasted long enough to be believed."""
+        return self.oddity is not None and self.oddity_looks >= LOOKS
+
+    def fits(self, plan: RolloutPlan, weight: int) -> bool:
+        """Whether ``weight`` is one that this rollout may be at: of the plan or asked for, and no way back."""
+        if weight < max(self.weight or 0, self.target or 0):
+            return False
+        return weight in plan.weights or weight == self.target
+
+    def climbing(self, weight: int) -> bool:
+        """Whether a canary at ``weight`` is on its way to a greater one that was asked for."""
+        return self.target is not None and (self.weight or 0) <= weight < self.target
+
+    def _tick(self, plan: RolloutPlan, seen: Observation, gap_s: float) -> Journal:
+        weight = seen.settled
+        if weight is None or weight == 100 or not self.fits(plan, weight):
+            return self.replace(settled=False, waited_s=self.waited_s + gap_s)
+        if weight != self.weight:
+            return self._arrive(weight, seen.at)
+        baked = self.baked_s + (gap_s if self.settled else 0.0)
+        return self.replace(settled=True, baked_s=baked, waited_s=0.0)
+
+    def _arrive(self, weight: int, at: float) -> Journal:
+        """Begin a step: its clock and its measurements start from nothing."""
+        spent = {name: (*self.history.get(name, ()), *tally.windows) for name, tally in self.tallies.items()}
+        return self.replace(
+            weight=weight,
+            seen_at=at,
+            settled=True,
+            baked_s=0.0,
+            waited_s=0.0,
+            tallies={},
+            history={name: windows[-_HISTORY:] for name, windows in spent.items()},
+        )
+
+    def _recognise(self, seen: Observation) -> Journal:
+        if seen.ours is None or seen.leaving:
+            return self
+        other = seen.primary if seen.primary and not seen.primary.ours else None
+        return self.replace(
+            started=self.started or seen.canary is seen.ours,
+            ours_seen=True,
+            baseline=self.baseline or (other.id if other else None),
+            baseline_name=self.baseline_name or (other.name if other else None),
+        )
+
+    def close_step(self, verdict: Verdict) -> Journal:
+        """Write the present step, if any, into the account of those that were held."""
+        if self.weight is None or self.seen_at is None:
+            return self
+        step = StepReport(
+            weight=self.weight,
+            seen_at=self.seen_at,
+            baked_s=self.baked_s,
+            phase=verdict.phase,
+            findings=verdict.findings,
+        )
+        others = tuple(
+            done for done in self.steps if (done.weight, done.seen_at) != (step.weight, step.seen_at)
+        )
+        return self.replace(steps=(*others, step))
+
+    @classmethod
+    def fresh(cls, key: str, version_name: str, attempt: int, at: float) -> Journal:
+        """The memory of a rollout that begins."""
+        return cls(rollout_key=key, version_name=version_name, attempt=attempt, started_at=at)
+
+    def resumed(self) -> Journal:
+        """The memory of a rollout that goes on after a pause: a person looked at it, so ask everything anew."""
+        if self.outcome is None:
+            return self
+        return self.replace(
+            outcome=None,
+            target=None,
+            weight=None,
+            seen_at=None,
+            settled=False,
+            baked_s=0.0,
+            waited_s=0.0,
+            tallies={},
+            oddity=None,
+            oddity_looks=0,
+            reason="",
+        )

@@ -1,0 +1,178 @@
+"""The plan: which weights, for how long, judged by what, and what to do when it goes wrong.
+
+    rollout:
+      steps: [5, 25, 50]          # percent of the traffic; the promotion to 100 follows the last
+      bake: 15m                   # how long each weight is watched
+      metrics:
+        - {name: errors, provider: router}
+
+A plan is checked whole when it is read, and every fault is reported at once as a ``PlanError``
+that names field, value, line and way out. What the plan format knows but this version cannot do
+is refused, never ignored: a gate that silently stays open is worse than none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from anyservice_core.rollout.duration import Duration
+from anyservice_core.rollout.metric import HEALTH, Metric, Part
+
+__all__ = ["OnDrift", "OnInconclusive", "OnTrouble", "RolloutPlan", "Step"]
+
+
+class OnTrouble(StrEnum):
+    """What to do when the canary failed, or could not be measured."""
+
+    ROLLBACK = "rollback"
+    PAUSE = "pause"
+
+
+class OnInconclusive(StrEnum):
+    """What to do when the bake is over and the numbers do not say enough."""
+
+    PAUSE = "pause"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+class OnDrift(StrEnum):
+    """What to do when someone else moved the weight."""
+
+    PAUSE = "pause"
+    ROLLBACK = "rollback"
+
+
+class Step(Part):
+    """One weight of the canary, and how long it is watched there.
+
+    ``weight``: percent of the traffic, 0 to 99. ``bake``: seconds, from when the weight is seen
+    on the server. ``analysis``: names of the metrics that judge this step; ``None`` means all,
+    save comparisons at weight 0, where no user's request could be compared.
+    """
+
+    later: ClassVar[tuple[str, ...]] = ("approval",)
+
+    weight: Annotated[int, Field(ge=0, le=99, strict=True)]
+    bake: Duration = 0.0
+    analysis: tuple[str, ...] | None = None
+
+
+class RolloutPlan(Part):
+    """A progressive rollout. Durations are seconds, or texts such as ``15m``.
+
+    ``steps``: weights that strictly increase; a bare number is a step of that weight. Empty: promote
+    at once. ``bake``: of the steps that have none of their own. ``progress_deadline``: how long one
+    change of weight may take, bake not counted. ``max_surge_percent``: excess capacity while updating.
+    """
+
+    later: ClassVar[tuple[str, ...]] = ("promotion", "windows", "notifications")
+
+    steps: tuple[Step, ...]
+    metrics: tuple[Metric, ...] = ()
+    progress_deadline: Duration = 1_800.0
+    on_failure: OnTrouble = OnTrouble.ROLLBACK
+    on_inconclusive: OnInconclusive = OnInconclusive.PAUSE
+    on_error: OnTrouble = OnTrouble.PAUSE
+    on_drift: OnDrift = OnDrift.PAUSE
+    max_surge_percent: Annotated[int, Field(ge=0, le=100, strict=True)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, data: Any) -> Any:
+        """Turn ``[5, 25]`` into steps, and a shared ``bake`` into each step's own."""
+        if not isinstance(data, Mapping):
+            return data
+        full = {str(key): value for key, value in data.items() if key != "bake"}
+        if isinstance(steps := full.get("steps"), list | tuple):
+            full["steps"] = [_spelled_out(step, data.get("bake")) for step in steps]
+        return full
+
+    @model_validator(mode="after")
+    def _steps_climb(self) -> RolloutPlan:
+        for before, after in zip(self.steps, self.steps[1:], strict=False):
+            if after.weight <= before.weight:
+                raise ValueError(
+                    f"steps: weight {after.weight} after {before.weight}: weights must strictly increase, "
+                    "since the weight is what tells how far a rollout has come"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_are_known(self) -> RolloutPlan:
+        names = Counter(metric.name for metric in self.metrics)
+        for name, count in names.items():
+            if count > 1:
+                raise ValueError(f"metrics: {count} are named {name!r}: give each a name of its own")
+        for step in self.steps:
+            for name in step.analysis or ():
+                if name not in names and name != HEALTH.name:
+                    known = ", ".join([*names, HEALTH.name])
+                    raise ValueError(
+                        f"steps: weight {step.weight} wants unknown metric {name!r}: there are {known}"
+                    )
+        return self
+
+    @classmethod
+    def parse(cls, source: RolloutPlan | Mapping[str, Any] | str | Path) -> RolloutPlan:
+        """A plan from a plan, a mapping (with ``rollout`` as its only key, or without), or the path of a YAML file.
+
+        Raises ``PlanError``.
+        """
+        from anyservice_core.rollout.planfile import parse, read
+
+        if isinstance(source, RolloutPlan):
+            return source
+        return read(source) if isinstance(source, str | Path) else parse(source)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> RolloutPlan:
+        """The plan in a YAML file, under the key ``rollout`` or at the top. Raises ``PlanError``."""
+        return cls.parse(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain values, fit for JSON and for ``parse``."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @property
+    def judges(self) -> tuple[Metric, ...]:
+        """All metrics, with the one that is always on."""
+        has_health = any(metric.provider == "service" for metric in self.metrics)
+        return self.metrics if has_health else (HEALTH, *self.metrics)
+
+    def step_at(self, weight: int) -> Step | None:
+        """The step that a canary at ``weight`` is on: the last that is not above it, else the first."""
+        reached = [step for step in self.steps if step.weight <= weight]
+        return reached[-1] if reached else (self.steps[0] if self.steps else None)
+
+    def next_weight(self, weight: int) -> int | None:
+        """The weight that follows ``weight``; ``None`` when only the promotion is left."""
+        return next((step.weight for step in self.steps if step.weight > weight), None)
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        return tuple(step.weight for step in self.steps)
+
+    @property
+    def first_weight(self) -> int:
+        """What the canary is deployed with: the first step's weight, or 100 where there are no steps."""
+        return self.steps[0].weight if self.steps else 100
+
+    @property
+    def bake_s(self) -> float:
+        """Seconds that all steps bake together: the least that the rollout takes."""
+        return sum(step.bake for step in self.steps)
+
+
+def _spelled_out(step: Any, bake: Any) -> Any:
+    if isinstance(step, int) and not isinstance(step, bool):
+        step = {"weight": step}
+    if isinstance(step, Mapping) and bake is not None:
+        return {"bake": bake, **step}
+    return step
