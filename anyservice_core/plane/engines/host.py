@@ -8,6 +8,7 @@ disk when it cannot start. Asking to stop is a SIGTERM to itself: the main threa
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -44,6 +45,8 @@ class Host:
         self._folder = folder
         self._status = Observed(EngineState.STARTING, message="starting its host")
         self._control = ControlServer(Path(options["socket"]), {"status": self.status, "stop": self.stop})
+        self._said_at = time.monotonic()
+        self.stale_after_s = math.inf  # a host that polls sets it: then old news is bad news
         self.stopping = threading.Event()
 
     def listen(self) -> None:
@@ -55,6 +58,9 @@ class Host:
 
     def status(self) -> Mapping[str, Any]:
         now = self._status
+        age_s = time.monotonic() - self._said_at
+        if age_s > self.stale_after_s:
+            now = Observed(EngineState.UNHEALTHY, now.address, f"its last check has hung for {age_s:.0f} s")
         return {"state": now.state, "address": now.address, "message": now.message}
 
     def stop(self) -> Mapping[str, Any]:
@@ -64,6 +70,7 @@ class Host:
 
     def report(self, state: EngineState, message: str = "", address: tuple[str, int] | None = None) -> None:
         self._status = Observed(state, address or self._status.address, message)
+        self._said_at = time.monotonic()
 
     def ready(self, address: tuple[str, int]) -> None:
         """Say that the version serves at ``address``."""
@@ -77,9 +84,10 @@ class Host:
     def _record(self) -> None:
         """Name ourselves on disk, for the case that the plane was killed before it could."""
         session = Session.of_leader(os.getpid(), os.environ.get(MARK, ""))
-        record = {"engine": self.options["engine"], "pid": os.getpid(), "started_at": time.time()}
+        common = {"engine": self.options["engine"], "socket": self.options["socket"]}
+        record = {**common, "pid": os.getpid(), "started_at": time.time(), **session.to_dict()}
         if (self._folder.read("host") or {}).get("sid") != session.sid:
-            self._folder.write("host", {**record, **session.to_dict()})
+            self._folder.write("host", record)
 
 
 def run(serve: Callable[[Host], None]) -> NoReturn:
@@ -102,14 +110,18 @@ def _serve(host: Host, serve: Callable[[Host], None]) -> int:
     except Stopped:
         return 0
     except AnyserviceError as error:
-        host.fail(str(error))
-        return 1
+        return _give_up(host, str(error))
     except BaseException:  # noqa: BLE001  sys.exit() in the user's module is a failure, too
         text = traceback.format_exc()
         sys.stderr.write(text)
-        host.fail(essence(text))
-        return 1
+        return _give_up(host, essence(text))
     return 0
+
+
+def _give_up(host: Host, message: str) -> int:
+    if not host.stopping.is_set():  # what breaks while we stop is no news
+        host.fail(message)
+    return 1
 
 
 def _raise_stopped(number: int, frame: FrameType | None) -> None:

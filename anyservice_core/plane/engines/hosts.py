@@ -98,11 +98,10 @@ class HostEngine:
             return
         spawn.reap(session.sid)
         if session.leader_alive():
-            self._insist(host, session, version_id)
-        elif session.members():
-            session.kill()
+            _insist(host, session, self.kill_after_s)
         else:
-            self._forget(host, version_id)
+            host.write_once("stopping", {"at": time.time()})
+            self._bury(host, session, version_id)
 
     def known(self) -> set[str]:
         with contextlib.suppress(OSError):
@@ -128,7 +127,8 @@ class HostEngine:
         self.clean(spec.version_id)
         host.clear()
         host.create()
-        host.write("spec", {"version": spec.to_dict(), **self._options(spec.version_id)})
+        common = {"engine": self.name, "socket": str(self._socket(spec.version_id))}
+        host.write("spec", {"version": spec.to_dict(), **common, **self.host_options(spec.version_id)})
         variables = {**self.host_variables(spec), MARK: mark}
         try:
             pid = spawn.spawn(
@@ -138,13 +138,8 @@ class HostEngine:
             )
         except OSError as error:
             raise PlaneError(f"Cannot start a host with {self._python}: {error}.") from error
-        host.write("host", self._record(Session.of_leader(pid, mark)))
-
-    def _options(self, version_id: str) -> dict[str, Any]:
-        return {"engine": self.name, "socket": str(self._socket(version_id)), **self.host_options(version_id)}
-
-    def _record(self, session: Session) -> dict[str, Any]:
-        return {"engine": self.name, "pid": session.sid, "started_at": time.time(), **session.to_dict()}
+        session = Session.of_leader(pid, mark)
+        host.write("host", {**common, "pid": pid, "started_at": time.time(), **session.to_dict()})
 
     def _socket(self, version_id: str) -> Path:
         self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -176,9 +171,9 @@ class HostEngine:
             return judge(Seen(known=False))
         spawn.reap(session.sid)
         alive = session.leader_alive()
-        answer = self._ask(version_id) if alive else None
-        if not alive:
-            session.kill()  # orphans of a dead host serve nobody
+        if not alive and self._bury(host, session, version_id):
+            return judge(Seen(known=False))
+        answer = _ask(host) if alive else None
         seen = self._see(host, version_id, alive=alive, answer=answer)
         observed = judge(seen)
         if observed.state is EngineState.FAILED:
@@ -203,34 +198,47 @@ class HostEngine:
             death="" if alive else _death(host, int(record.get("pid", 0))),
         )
 
-    def _ask(self, version_id: str) -> Observed | None:
-        answer = control.ask(self._socket(version_id), "status")
-        if answer is None or "state" not in answer:
-            return None
-        state = EngineState(answer["state"])
-        return Observed(state, _address(answer.get("address")), str(answer.get("message", "")))
-
     # ── stopping ─────────────────────────────────────────────────────────────
 
-    def _insist(self, host: HostDir, session: Session, version_id: str) -> None:
-        """Ask; if nobody listens, SIGTERM, which means the same; when that took too long, SIGKILL to all."""
-        host.write_once("stopping", {"at": time.time()})
-        asked_at = float((host.read("stopping") or {}).get("at", 0.0))
-        if time.time() - asked_at > self.kill_after_s:
+    def _bury(self, host: HostDir, session: Session, version_id: str) -> bool:
+        """The host is dead, so its orphans serve nobody; once they are gone, forget it if it was to stop."""
+        if session.members():
             session.kill()
-        elif control.ask(self._socket(version_id), "stop") is None:
-            session.signal_leader(signal.SIGTERM)
-
-    def _forget(self, host: HostDir, version_id: str) -> None:
-        self._socket(version_id).unlink(missing_ok=True)
+            return False
+        if host.read("stopping") is None:
+            return False
+        _socket(host).unlink(missing_ok=True)
         self.clean(version_id)
         host.clear()
         self._last.pop(version_id, None)
+        return True
 
 
 def _session(host: HostDir) -> Session | None:
     record = host.read("host")
     return Session.from_dict(record) if record else None
+
+
+def _socket(host: HostDir) -> Path:
+    return Path((host.read("host") or {}).get("socket", "/nonexistent"))
+
+
+def _ask(host: HostDir) -> Observed | None:
+    answer = control.ask(_socket(host), "status")
+    if answer is None or "state" not in answer:
+        return None
+    state = EngineState(answer["state"])
+    return Observed(state, _address(answer.get("address")), str(answer.get("message", "")))
+
+
+def _insist(host: HostDir, session: Session, kill_after_s: float) -> None:
+    """Ask; if nobody listens, SIGTERM, which means the same; when that took too long, SIGKILL to all."""
+    host.write_once("stopping", {"at": time.time()})
+    asked_at = float((host.read("stopping") or {}).get("at", 0.0))
+    if time.time() - asked_at > kill_after_s:
+        session.kill()
+    elif control.ask(_socket(host), "stop") is None:
+        session.signal_leader(signal.SIGTERM)
 
 
 def _address(value: Any) -> tuple[str, int] | None:

@@ -24,6 +24,7 @@ from anyservice_core.errors import PlaneError
 
 from .base import EngineState, VersionSpec
 from .host import Host, run
+from .ray_lean import lean_head
 from .ray_status import AppReport, overall
 from .surroundings import import_paths, shared_variables
 
@@ -33,6 +34,7 @@ OBJECT_STORE_BYTES = 80 * 1024 * 1024
 POLL_STARTING_S = 0.25
 POLL_RUNNING_S = 2.0  # each poll costs the cluster some milliseconds of a core
 SILENT_POLLS = 3
+STALE_S = 30.0  # a poll that takes longer hangs
 PORTS = range(20_000, 32_000)  # below the range from which the kernel serves everybody else
 
 
@@ -44,11 +46,12 @@ def serve(host: Host) -> None:
     host.report(EngineState.STARTING, "starting its Ray cluster")
     with _reserved_port() as reserved:
         address = reserved.getsockname()
-        client = _start_cluster(host, address)
         try:
+            client = _start_cluster(host, address)
             host.report(EngineState.STARTING, "deploying the applications")
             _deploy(client, host.spec)
-            _watch(host, address)
+            host.stale_after_s = STALE_S
+            _Watch(host, address).forever()
         finally:
             _shut_down()
 
@@ -74,16 +77,17 @@ def _start_cluster(host: Host, address: tuple[str, int]) -> Any:
     from ray.serve.context import _get_global_client
 
     before = signal.getsignal(signal.SIGTERM)
-    ray.init(
-        address="local",
-        namespace="serve",
-        num_cpus=host.options["num_cpus"],
-        num_gpus=0,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=host.options["temp_dir"],
-        log_to_driver=False,
-    )
+    with lean_head():
+        ray.init(
+            address="local",
+            namespace="serve",
+            num_cpus=host.options["num_cpus"],
+            num_gpus=0,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=host.options["temp_dir"],
+            log_to_driver=False,
+        )
     signal.signal(signal.SIGTERM, before)
     host.report(EngineState.STARTING, "starting Ray Serve")
     options = {**host.spec.http_options, "host": address[0], "port": address[1]}
@@ -126,44 +130,46 @@ def _application(application: Mapping[str, Any], shared: Mapping[str, str]) -> d
     return {"name": "default", **application, "runtime_env": runtime_env}
 
 
-def _watch(host: Host, address: tuple[str, int]) -> None:
-    """Poll until asked to stop, which raises, or until it is clear that the version will not come up."""
-    names = [str(app.get("name") or "default") for app in host.spec.applications]
-    prefixes = {str(app.get("route_prefix") or "/") for app in host.spec.applications}
-    served, silent = False, 0
-    while True:
+class _Watch:
+    """Polls until asked to stop, which raises, or until it is clear that the version will not come up."""
+
+    def __init__(self, host: Host, address: tuple[str, int]) -> None:
+        self._host = host
+        self._address = address
+        self._names = [str(app.get("name") or "default") for app in host.spec.applications]
+        self._prefixes = {str(app.get("route_prefix") or "/") for app in host.spec.applications}
+        self._served = False
+        self._silent = 0
+
+    def forever(self) -> None:
+        while True:
+            self._once()
+            time.sleep(POLL_RUNNING_S if self._served else POLL_STARTING_S)
+
+    def _once(self) -> None:
         try:
-            state, message = overall(_ask_serve(), names)
-            silent = 0
+            state, message = overall(_ask_serve(), self._names)
         except Exception as error:  # noqa: BLE001  whatever it is, the next poll may work
-            silent += 1
-            state, message = EngineState.UNHEALTHY, f"Serve's controller does not answer: {error}"
-        if state is EngineState.FAILED and not served:
+            self._silent += 1
+            if self._silent >= SILENT_POLLS:
+                self._host.report(EngineState.UNHEALTHY, f"Serve's controller does not answer: {error}")
+            return
+        self._silent = 0
+        if state is EngineState.RUNNING:
+            self._running()
+        elif self._served:
+            self._host.report(EngineState.UNHEALTHY, message)  # what served once may serve again
+        elif state is EngineState.FAILED:
             raise PlaneError(message)
-        served = _tell(host, state, message, served=served, silent=silent, address=address, prefixes=prefixes)
-        time.sleep(POLL_RUNNING_S if served else POLL_STARTING_S)
+        else:
+            self._host.report(state, message)
 
-
-def _tell(
-    host: Host,
-    state: EngineState,
-    message: str,
-    *,
-    served: bool,
-    silent: int,
-    address: tuple[str, int],
-    prefixes: set[str],
-) -> bool:
-    if 0 < silent < SILENT_POLLS:
-        return served
-    if state is not EngineState.RUNNING:
-        host.report(state, message)
-    elif served or _proxy_serves(address, prefixes):
-        host.ready(address)
-        return True
-    else:
-        host.report(EngineState.STARTING, "waiting for Serve's HTTP proxy")
-    return served
+    def _running(self) -> None:
+        self._served = self._served or _proxy_serves(self._address, self._prefixes)
+        if self._served:
+            self._host.ready(self._address)
+        else:
+            self._host.report(EngineState.STARTING, "waiting for Serve's HTTP proxy")
 
 
 def _ask_serve() -> dict[str, AppReport]:
