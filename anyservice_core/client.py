@@ -1,0 +1,302 @@
+"""``Client`` and ``AsyncClient``: two drivers for one source.
+
+An operation (see ``effects.py``) is a conversation; a client holds it. ``run`` asks for the next effect,
+performs it and hands the answer back, or throws in what went wrong, until the operation returns. That is all
+there is to the difference between the colours: twelve lines with ``await`` and twelve without.
+
+The methods are bound by ``operation``, a descriptor that knows which colour it is read from, so that type
+checkers see ``Client().status("x")`` as a ``ServiceStatus`` and ``AsyncClient().status("x")`` as something to
+await for one, with the names, defaults and docstring of the one function behind both.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, assert_never, overload
+
+import anyio
+import anyio.to_thread
+import httpx
+from pydantic import BaseModel
+
+from anyservice_core import settings
+from anyservice_core.effects import Call, Effect, Now, Op, Report, Request, Save, Sleep, Upload
+from anyservice_core.models.iterator import AsyncResultIterator, ResultIterator
+from anyservice_core.models.status import ServiceStatus
+from anyservice_core.operations import deploying, services
+from anyservice_core.operations.listing import Listing, listing
+from anyservice_core.transport import AsyncTransport, Transport
+
+__all__ = ["AsyncClient", "Client", "operation"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_DEFAULTS: Final = ("cloud", "project")
+
+
+def _with_defaults(function: Callable[..., Any], client: _Base) -> Callable[..., Any]:
+    """``function`` with the client's own cloud and project where the caller gives none."""
+    takes = [name for name in _DEFAULTS if name in inspect.signature(function).parameters]
+
+    def filled(*args: Any, **kwargs: Any) -> Any:
+        for name in takes:
+            if kwargs.get(name) is None and kwargs.get("id") is None:
+                kwargs[name] = getattr(client.settings, name)
+        return function(*args, **kwargs)
+
+    return filled
+
+
+class operation(Generic[P, T]):  # noqa: N801  # reads as the decorator-like thing it is
+    """Binds an operation to whichever client it is read from."""
+
+    def __init__(self, function: Callable[P, Op[T]]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, client: Client, owner: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, client: AsyncClient, owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, client: Client | AsyncClient | None, owner: type) -> Any:
+        if client is None:
+            return self
+        filled = _with_defaults(self.function, client)
+
+        @functools.wraps(self.function)
+        def bound(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return client.run(filled(*args, **kwargs))
+
+        return bound
+
+
+class paged(Generic[P]):  # noqa: N801
+    """Binds a listing to whichever client it is read from; nothing is fetched before it is read."""
+
+    def __init__(self, function: Callable[P, Listing]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, client: Client, owner: type) -> Callable[P, ResultIterator[ServiceStatus]]: ...
+    @overload
+    def __get__(
+        self, client: AsyncClient, owner: type
+    ) -> Callable[P, AsyncResultIterator[ServiceStatus]]: ...
+    def __get__(self, client: Client | AsyncClient | None, owner: type) -> Any:
+        if client is None:
+            return self
+        filled = _with_defaults(self.function, client)
+
+        @functools.wraps(self.function)
+        def bound(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return client.iterate(filled(*args, **kwargs))
+
+        return bound
+
+
+class Operations:
+    """Everything a client can do, one line each."""
+
+    deploy = operation(deploying.deploy)
+    prepare = operation(deploying.prepare)
+    shift = operation(deploying.shift)
+    status = operation(services.status)
+    wait = operation(services.wait)
+    rollback = operation(services.rollback)
+    terminate = operation(services.terminate)
+    archive = operation(services.archive)
+    delete = operation(services.delete)
+    list = paged(listing)
+
+
+class _Base(Operations):
+    """What both clients are given, and how they show themselves."""
+
+    settings: settings.Settings
+    on_report: Callable[[Any], Any] | None
+    on_save: Callable[[str, BaseModel], Any] | None
+
+    def __repr__(self) -> str:
+        where = [f"{name}={value!r}" for name in _DEFAULTS if (value := getattr(self.settings, name))]
+        return f"{type(self).__name__}({', '.join([repr(self.settings.host), *where])})"
+
+
+class Client(_Base):
+    """A control plane's services, from plain code. Safe to use from several threads.
+
+    ``host`` is a web address or ``"local"`` for the plane on this machine; ``token``, ``cloud`` and ``project``
+    go with it. What is not given comes from the environment, the credentials file or the plane (see
+    ``settings.py``). ``timeout_s`` bounds each request, in seconds. ``transport`` takes the place of the
+    network, for tests. ``on_report(event)`` is told of progress, ``on_save(key, model)`` of what a later run may
+    want to know. Raises ``ConfigError`` when there is no token.
+    """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        token: str | None = None,
+        *,
+        cloud: str | None = None,
+        project: str | None = None,
+        timeout_s: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+        on_report: Callable[[Any], None] | None = None,
+        on_save: Callable[[str, BaseModel], None] | None = None,
+    ) -> None:
+        self.settings = settings.resolve(host, token, cloud=cloud, project=project)
+        self.on_report = on_report
+        self.on_save = on_save
+        self._transport = Transport(self.settings, timeout_s, transport)
+
+    def run(self, op: Op[T]) -> T:
+        """Hold a conversation to its end and give back what it returns."""
+        try:
+            effect = next(op)
+            while True:
+                try:
+                    answer = self._perform(effect)
+                except BaseException as error:  # noqa: BLE001  # an interruption belongs to the operation too
+                    effect = op.throw(error)
+                else:
+                    effect = op.send(answer)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+
+    def iterate(self, asked: Listing) -> ResultIterator[ServiceStatus]:
+        """Read a list."""
+        return ResultIterator(lambda cursor: self.run(asked.page(cursor)), asked.max_items)
+
+    def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Request():
+                return self._transport.send(effect)
+            case Upload():
+                return self._transport.upload(effect)
+            case Sleep():
+                return time.sleep(_seconds(effect))
+            case Now():
+                return time.time()
+            case Report(event):
+                return self.on_report and self.on_report(event)
+            case Save(key, value):
+                return self.on_save and self.on_save(key, value)
+            case Call(function, args):
+                return _call(function, args)
+            case _:
+                assert_never(effect)
+
+    def close(self) -> None:
+        """Let the connections go. The client may be used again."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Base):
+    """The same for asynchronous code, with the same arguments; of one event loop.
+
+    ``on_report`` and ``on_save`` may be coroutine functions.
+    """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        token: str | None = None,
+        *,
+        cloud: str | None = None,
+        project: str | None = None,
+        timeout_s: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        on_report: Callable[[Any], Awaitable[None] | None] | None = None,
+        on_save: Callable[[str, BaseModel], Awaitable[None] | None] | None = None,
+    ) -> None:
+        self.settings = settings.resolve(host, token, cloud=cloud, project=project)
+        self.on_report = on_report
+        self.on_save = on_save
+        self._transport = AsyncTransport(self.settings, timeout_s, transport)
+
+    async def run(self, op: Op[T]) -> T:
+        """Hold a conversation to its end and give back what it returns."""
+        try:
+            effect = next(op)
+            while True:
+                try:
+                    answer = await self._perform(effect)
+                except BaseException as error:  # noqa: BLE001  # cancellation belongs to the operation too
+                    effect = op.throw(error)
+                else:
+                    effect = op.send(answer)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+
+    def iterate(self, asked: Listing) -> AsyncResultIterator[ServiceStatus]:
+        """Read a list."""
+        return AsyncResultIterator(lambda cursor: self.run(asked.page(cursor)), asked.max_items)
+
+    async def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Request():
+                return await self._transport.send(effect)
+            case Upload():
+                return await self._transport.upload(effect)
+            case Sleep():
+                return await anyio.sleep(_seconds(effect))
+            case Now():
+                return time.time()
+            case Report(event):
+                return self.on_report and await _settle(self.on_report(event))
+            case Save(key, value):
+                return self.on_save and await _settle(self.on_save(key, value))
+            case Call(function, args):
+                return await _call_async(function, args)
+            case _:
+                assert_never(effect)
+
+    async def aclose(self) -> None:
+        """Let the connections go. The client may be used again."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _seconds(sleep: Sleep) -> float:
+    return sleep.seconds * (1 - sleep.jitter * random.random())  # noqa: S311  # spreads load, guards nothing
+
+
+def _call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    return anyio.run(function, *args) if inspect.iscoroutinefunction(function) else function(*args)
+
+
+async def _call_async(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return await function(*args)
+    return await anyio.to_thread.run_sync(function, *args)
+
+
+async def _settle(outcome: Any) -> Any:
+    return await outcome if inspect.isawaitable(outcome) else outcome

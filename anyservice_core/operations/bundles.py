@@ -1,0 +1,142 @@
+"""Local folders go to the cloud's storage before a deploy; their URIs take their place in the config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from anyservice_core import bundle
+from anyservice_core.bundle import Bundle
+from anyservice_core.effects import Call, Op, Report, Request, Upload
+from anyservice_core.errors import ConfigError, TransportError, UnavailableError
+from anyservice_core.models.config import ServiceConfig
+from anyservice_core.models.wire import PresignedWire, PresignRequest
+from anyservice_core.operations.sending import ATTEMPTS, Retrying, backoff, check, send
+
+__all__ = ["Uploaded", "has_local", "upload_all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A folder is in the cloud's storage; ``known`` if it was there already. ``size`` in bytes."""
+
+    folder: str
+    uri: str
+    size: int
+    known: bool
+
+    def __str__(self) -> str:
+        done = "is unchanged, nothing to upload" if self.known else f"uploaded, {self.size / 1e6:.1f} MB"
+        return f"{self.folder}: {done}"
+
+
+def is_local(path: str) -> bool:
+    return "://" not in path
+
+
+def has_local(config: ServiceConfig) -> bool:
+    """Whether anything in ``config`` is on this machine only."""
+    return any(is_local(path) for path in _paths(config)) or isinstance(config.requirements, str)
+
+
+def _paths(config: ServiceConfig) -> list[str]:
+    parts = [config.model_dump(include={"working_dir", "py_modules"})]
+    parts += [application.get("runtime_env") or {} for application in config.applications]
+    folders = [part["working_dir"] for part in parts if part.get("working_dir")]
+    return folders + [module for part in parts for module in part.get("py_modules") or ()]
+
+
+def upload_all(config: ServiceConfig, cloud_id: str) -> Op[ServiceConfig]:
+    """``config`` with every local path replaced by the URI of its content, each folder uploaded once."""
+    if not has_local(config):
+        return config
+    uploads = _Uploads(cloud_id, tuple(config.excludes or ()))
+    changed: dict[str, Any] = yield from uploads.part(
+        config.model_dump(include={"working_dir", "py_modules"})
+    )
+    changed["applications"] = yield from uploads.applications(config)
+    if isinstance(config.requirements, str):
+        changed["requirements"] = yield from Call(bundle.read_requirements, (config.requirements,))
+    return config.options(**{name: value for name, value in changed.items() if value is not None})
+
+
+class _Uploads:
+    """The uploads of one deploy: remembers what went where."""
+
+    def __init__(self, cloud_id: str, excludes: tuple[str, ...]) -> None:
+        self.cloud_id = cloud_id
+        self.excludes = excludes
+        self.done: dict[tuple[str, tuple[str, ...], bool], str] = {}
+
+    def applications(self, config: ServiceConfig) -> Op[list[dict[str, Any]]]:
+        changed = []
+        for application in config.applications:
+            own = application.get("runtime_env")
+            env = (yield from self.part(own)) if own else None
+            changed.append({**application, "runtime_env": env} if env else application)
+        return changed
+
+    def part(self, part: Mapping[str, Any]) -> Op[dict[str, Any]]:
+        """A mapping with ``working_dir`` and ``py_modules``, uploaded."""
+        changed = dict(part)
+        excludes = (*(part.get("excludes") or ()), *self.excludes)
+        if folder := part.get("working_dir"):
+            changed["working_dir"] = yield from self.one(folder, excludes, module=False)
+        if modules := part.get("py_modules"):
+            uris = []
+            for module in modules:
+                uris.append((yield from self.one(module, excludes, module=True)))  # noqa: PERF401  # no yield in there
+            changed["py_modules"] = uris
+        return changed
+
+    def one(self, path: str, excludes: tuple[str, ...], *, module: bool) -> Op[str]:
+        if not is_local(path):
+            return path
+        key = (path, excludes, module)
+        if key not in self.done:
+            self.done[key] = yield from upload(path, excludes, self.cloud_id, module=module)
+        return self.done[key]
+
+
+def upload(folder: str, excludes: tuple[str, ...], cloud_id: str, *, module: bool = False) -> Op[str]:
+    """Zip a folder, send it unless the storage has it, and give back its URI."""
+    made: Bundle = yield from Call(bundle.build, (folder, excludes, module))
+    try:
+        place = yield from _presign(made, cloud_id)
+        if not place.file_exists:
+            yield from _put(made, place)
+        yield from Report(Uploaded(folder, place.file_uri, made.size, place.file_exists))
+        return place.file_uri
+    finally:
+        made.discard()
+
+
+def _presign(made: Bundle, cloud_id: str) -> Op[PresignedWire]:
+    body = PresignRequest(file_name=made.name).model_dump(exclude_none=True)
+    path = f"/api/v2/clouds/{cloud_id}/generate_cloud_data_bucket_presigned_url"
+    return (yield from send(Request("POST", path, json=body), PresignedWire))
+
+
+def _put(made: Bundle, place: PresignedWire) -> Op[None]:
+    """The name is the content, so sending it twice does no harm."""
+    put = Upload(place.url, made.path, _headers(place))
+    described = Request("PUT", place.url)  # for error messages, which leave the signature out
+    for attempt in range(1, ATTEMPTS):
+        try:
+            check(described, (yield from put))
+        except (TransportError, UnavailableError) as error:
+            yield from Report(Retrying("The upload", error.message, attempt))
+            yield from backoff(attempt, error)
+        else:
+            return
+    check(described, (yield from put))
+
+
+def _headers(place: PresignedWire) -> dict[str, str]:
+    if place.url_scheme not in {"http", "https"}:
+        raise ConfigError(
+            f"working_dir: this cloud wants uploads by {place.url_scheme!r}, which is not supported yet.",
+            hint="Upload the folder as a zip yourself and give its URI.",
+        )
+    return {"x-ms-blob-type": "BlockBlob"} if place.file_uri.startswith(("azure", "abfss")) else {}

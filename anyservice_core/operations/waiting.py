@@ -1,0 +1,265 @@
+"""When a wait is over. One pure function decides; the CLI, Airflow and Prefect only loop around it.
+
+``judge(status, goal)`` says *reached*, *pending* or *failed*:
+
+* A goal that names a version is reached when *that* version is healthy at the wanted weight. Without a
+  weight it must be the primary one with all the traffic. What the service says about itself is not enough:
+  a service is RUNNING also after our version was taken back.
+* A wait fails early on what cannot lead to its goal: a service that is gone or going, a version that is
+  neither primary nor canary any more, a rollback under way, a service that stays UNHEALTHY and says why.
+* Everything else is pending, states that are news to this client included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from anyservice_core.effects import Now, Op, Report, Sleep
+from anyservice_core.errors import AnyserviceError, ConfigError, WaitFailedError, WaitTimeoutError
+from anyservice_core.models.enums import ServiceState, ServiceVersionState
+from anyservice_core.models.status import ServiceStatus, ServiceVersionStatus
+
+__all__ = ["UNHEALTHY_POLLS", "Failed", "Goal", "Pending", "Reached", "Verdict", "Waiting", "judge", "poll"]
+
+UNHEALTHY_POLLS = 3
+_GONE = frozenset({ServiceState.TERMINATING, ServiceState.TERMINATED, ServiceState.SYSTEM_FAILURE})
+_ENDED = frozenset({ServiceState.TERMINATED, ServiceState.TERMINATING})
+_DEAD = frozenset(
+    {ServiceVersionState.SYSTEM_FAILURE, ServiceVersionState.TERMINATING, ServiceVersionState.TERMINATED}
+)
+_SERVING = frozenset({ServiceState.RUNNING, ServiceState.ROLLING_OUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What to wait for: a state, or a version (its name or id) at a weight in percent, or both."""
+
+    states: frozenset[ServiceState] = frozenset({ServiceState.RUNNING})
+    version: str | None = None
+    canary_weight: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        state: str | ServiceState | Iterable[str | ServiceState] = "RUNNING",
+        version: str | None = None,
+        canary_weight: int | None = None,
+    ) -> Goal:
+        """A goal from what a user writes; ``ConfigError`` where that is not a goal."""
+        named = [state] if isinstance(state, str) else [*state]
+        if canary_weight is not None and not 0 <= canary_weight <= 100:
+            raise ConfigError(f"canary_weight: {canary_weight} is not a percentage from 0 to 100.")
+        if not named:
+            raise ConfigError("state: empty; give at least one, such as RUNNING.")
+        return cls(frozenset(_state(name) for name in named), version, canary_weight)
+
+    def __str__(self) -> str:
+        if self.is_about_the_service:
+            return " or ".join(sorted(self.states))
+        who = f"version {self.version!r}" if self.version else "the canary"
+        return f"{who} healthy at {100 if self.canary_weight is None else self.canary_weight}%"
+
+    @property
+    def is_about_the_service(self) -> bool:
+        """Whether the state alone decides: no weight asked for, and no version, or another state than RUNNING."""
+        return self.canary_weight is None and (self.version is None or self.states != {ServiceState.RUNNING})
+
+    @property
+    def is_an_end(self) -> bool:
+        """Whether the goal is that nothing serves any more."""
+        return self.states <= _ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The goal is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Not yet; ``reason`` says what is awaited."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It will not be reached; ``reason`` says why."""
+
+    reason: str
+
+
+Verdict: TypeAlias = Reached | Pending | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Reported when what a wait sees changes."""
+
+    service: str
+    state: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.service} is {self.state}: {self.reason}"
+
+
+def _state(name: str | ServiceState) -> ServiceState:
+    try:
+        return ServiceState[str(name).upper()]
+    except KeyError:
+        known = ", ".join(ServiceState)
+        raise ConfigError(f"state: {str(name)!r} is not a state.", hint=f"States are {known}.") from None
+
+
+# ── the verdict ─────────────────────────────────────────────────────────────
+
+
+def judge(status: ServiceStatus, goal: Goal, *, unhealthy_polls: int = 0) -> Verdict:
+    """Whether the goal is reached, pending or out of reach.
+
+    ``unhealthy_polls`` counts how often in a row the service was UNHEALTHY with an error message, this
+    time included; a caller that does not remember may leave it out and then never fails for that.
+    """
+    if doom := _doom(status, goal, unhealthy_polls):
+        return Failed(doom)
+    if goal.is_about_the_service:
+        return Reached() if status.state in goal.states else Pending(f"waiting for {goal}")
+    return _at_weight(status, goal)
+
+
+def _doom(status: ServiceStatus, goal: Goal, unhealthy_polls: int) -> str | None:
+    """Why the goal is out of reach, if it is."""
+    if status.state in goal.states and goal.version is None:
+        return None
+    if status.state in _GONE and not goal.is_an_end:
+        return f"the service is {status.state}{_because(status)}"
+    if status.state is ServiceState.UNHEALTHY and unhealthy_polls >= UNHEALTHY_POLLS:
+        return f"the service stays UNHEALTHY{_because(status)}"
+    return _version_doom(status, goal.version) if goal.version and not goal.is_an_end else None
+
+
+def _version_doom(status: ServiceStatus, name: str) -> str | None:
+    version = status.version(name)
+    if version is None:
+        return f"version {name!r} is neither primary nor canary: it was rolled back or replaced{_because(status)}"
+    if version.state in _DEAD:
+        return f"version {name!r} is {version.state}{_because(status)}"
+    if status.state is ServiceState.ROLLING_BACK and _is_canary(status, version):
+        return f"version {name!r} is being rolled back{_because(status)}"
+    return None
+
+
+def _at_weight(status: ServiceStatus, goal: Goal) -> Verdict:
+    version = status.version(goal.version) if goal.version else status.canary_version
+    wanted = 100 if goal.canary_weight is None else goal.canary_weight
+    if wanted == 100:
+        return _promoted(status, version or (None if goal.version else status.primary_version))
+    if version is None or not _is_canary(status, version):
+        return Pending(f"no canary yet, waiting for {goal}")
+    return _healthy(status, version, wanted)
+
+
+def _promoted(status: ServiceStatus, version: ServiceVersionStatus | None) -> Verdict:
+    if version is None or _is_canary(status, version) or status.canary_version is not None:
+        return Pending("waiting for the promotion to finish")
+    if status.state is not ServiceState.RUNNING:
+        return Pending(f"promoted, waiting for the service to be RUNNING{_because(status)}")
+    return _healthy(status, version, 100)
+
+
+def _healthy(status: ServiceStatus, version: ServiceVersionStatus, weight: int) -> Verdict:
+    if version.weight != weight:
+        return Pending(f"at {version.weight}%, waiting for {weight}%")
+    if version.state is not ServiceVersionState.RUNNING:
+        return Pending(f"at {weight}%, waiting for the version to be RUNNING; it is {version.state}")
+    if status.state not in _SERVING:
+        return Pending(f"at {weight}%, the service is {status.state}{_because(status)}")
+    return Reached()
+
+
+def _is_canary(status: ServiceStatus, version: ServiceVersionStatus) -> bool:
+    return status.canary_version is not None and status.canary_version.id == version.id
+
+
+def _because(status: ServiceStatus) -> str:
+    return f" ({status.error_message})" if status.error_message else ""
+
+
+# ── the loop ────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class _Watch:
+    """What a wait remembers between polls."""
+
+    name: str
+    goal: Goal
+    unhealthy_polls: int = 0
+    last: ServiceStatus | None = None
+    said: str = ""
+
+    def see(self, status: ServiceStatus) -> Verdict:
+        failing = status.state is ServiceState.UNHEALTHY and bool(status.error_message)
+        self.unhealthy_polls = self.unhealthy_polls + 1 if failing else 0
+        self.last = status
+        return judge(status, self.goal, unhealthy_polls=self.unhealthy_polls)
+
+    @property
+    def state(self) -> str | None:
+        return self.last.state.value if self.last else None
+
+    def tell(self, reason: str) -> Op[None]:
+        event = Waiting(self.name, self.state or "not seen yet", reason)
+        if str(event) != self.said:
+            self.said = str(event)
+            yield from Report(event)
+
+
+def poll(
+    look: Callable[[], Op[ServiceStatus]], goal: Goal, *, name: str, timeout_s: float, poll_interval_s: float
+) -> Op[ServiceStatus]:
+    """Look until ``judge`` has an end. An answer that fails to come costs a poll, not the wait.
+
+    Raises ``WaitFailedError``, ``WaitTimeoutError``, and what ``look`` raises if trying again is no use.
+    """
+    deadline = (yield from Now()) + timeout_s
+    watch = _Watch(name, goal)
+    while True:
+        verdict, pause = yield from _look_once(look, watch, poll_interval_s)
+        if isinstance(verdict, Reached) and watch.last is not None:
+            return watch.last
+        if isinstance(verdict, Failed):
+            raise WaitFailedError(
+                f"Service {name!r} will not reach {goal}: {verdict.reason}.", state=watch.state
+            )
+        reason = verdict.reason if isinstance(verdict, Pending) else ""
+        yield from watch.tell(reason)
+        left = deadline - (yield from Now())
+        if left <= 0:
+            raise _timed_out(watch, reason, timeout_s)
+        yield from Sleep(min(pause, left))
+
+
+def _look_once(
+    look: Callable[[], Op[ServiceStatus]], watch: _Watch, pause: float
+) -> Op[tuple[Verdict, float]]:
+    """The verdict, and how long to wait before the next look."""
+    try:
+        return watch.see((yield from look())), pause
+    except AnyserviceError as error:
+        if not error.retryable:
+            raise
+        return Pending(f"no answer ({error.message})"), max(
+            pause, getattr(error, "retry_after_s", None) or 0.0
+        )
+
+
+def _timed_out(watch: _Watch, reason: str, timeout_s: float) -> WaitTimeoutError:
+    return WaitTimeoutError(
+        f"Service {watch.name!r} did not reach {watch.goal} within {timeout_s:g} s. "
+        f"Last seen {watch.state or 'nothing'}: {reason}.",
+        state=watch.state,
+    )

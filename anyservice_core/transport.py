@@ -1,0 +1,220 @@
+"""httpx, set up once for both colours; whatever it raises becomes ours here.
+
+Two clients a transport. The *inner* one talks to the control plane and puts the token's cookie on requests to
+that origin alone, so that a redirect elsewhere does not carry it away. The *outer* one, for absolute URLs and
+uploads, has never heard of the token. Both are made when first needed, and again in a forked child, whose
+parent goes on using the sockets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import httpx
+
+from anyservice_core.effects import Reply, Request, Upload
+from anyservice_core.errors import ConfigError, DecodeError, TransportError
+from anyservice_core.operations.sending import place
+from anyservice_core.settings import Settings
+
+__all__ = ["AsyncTransport", "Transport"]
+
+_CHUNK: Final = 1 << 18
+_LONGEST_CONNECT_S: Final = 10.0
+_HERE: Final = ("127.0.0.1", "localhost", "::1")
+
+
+class _Setup:
+    """What both colours share: how the two clients are made and how a request is written."""
+
+    def __init__(self, settings: Settings, timeout_s: float) -> None:
+        if not timeout_s > 0:
+            raise ConfigError(f"timeout_s: {timeout_s} is not a time in seconds above 0.")
+        self.settings = settings
+        self.timeout_s = timeout_s
+        self.base = httpx.URL(settings.host)
+
+    def options(self) -> dict[str, Any]:
+        # A proxy for the world knows no way to this machine, hence no proxy for these hosts.
+        direct = {f"all://{f'[{host}]' if ':' in host else host}": None for host in _HERE}
+        return {
+            "timeout": self.timeout(None),
+            "headers": {"User-Agent": f"anyservice/{_version()}", "Accept": "application/json"},
+            "follow_redirects": True,
+            "max_redirects": 3,
+            "mounts": direct,
+        }
+
+    def timeout(self, seconds: float | None) -> httpx.Timeout:
+        bound = self.timeout_s if seconds is None else seconds
+        return httpx.Timeout(bound, connect=min(bound, _LONGEST_CONNECT_S))
+
+    def sign(self, request: httpx.Request) -> None:
+        """Put the token on a request to the control plane, and on no other."""
+        url, base = request.url, self.base
+        if (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port):
+            request.headers["Cookie"] = f"cli_token={self.settings.token}"
+
+    def arguments(self, request: Request) -> dict[str, Any]:
+        inner = _is_inner(request)
+        given = {key: value for key, value in request.params.items() if value is not None}
+        arguments: dict[str, Any] = {
+            "method": request.method,
+            "url": f"{self.settings.host}{request.path}" if inner else request.path,
+            "headers": {**({"Content-Type": "application/json"} if inner else {}), **request.headers},
+            "timeout": self.timeout(request.timeout_s),
+        }
+        # Only what is given: httpx takes even an empty mapping for "drop the query that the URL has".
+        if given:
+            arguments["params"] = given
+        if request.json is not None:
+            arguments["json"] = request.json
+        return arguments
+
+    @contextmanager
+    def ours(self, what: Request | Upload) -> Iterator[None]:
+        """Foreign errors out, ours in. Their text names the place, never a query or a header."""
+        where = place(what if isinstance(what, Request) else Request("PUT", what.url))
+        try:
+            yield
+        except httpx.TimeoutException:
+            seconds = (what.timeout_s if isinstance(what, Request) else None) or self.timeout_s
+            raise TransportError(
+                f"No answer to {where} within {seconds:g} s.", hint=self.hint(what)
+            ) from None
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError):
+            raise ConfigError(f"{where} is not a web address that can be asked.") from None
+        except httpx.DecodingError:
+            raise DecodeError(f"The answer to {where} is not encoded as it says.") from None
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise TransportError(f"No answer to {where}: {reason}.", hint=self.hint(what)) from None
+
+    def hint(self, what: Request | Upload) -> str | None:
+        here = self.base.host in _HERE and isinstance(what, Request) and _is_inner(what)
+        return f"Is the plane at {self.settings.host} up? `anyservice plane status` tells." if here else None
+
+
+def _is_inner(request: Request) -> bool:
+    return request.path.startswith("/")
+
+
+def _version() -> str:
+    try:
+        return version("anyservice")
+    except PackageNotFoundError:  # used from a source tree
+        return "0"
+
+
+def _reply(response: httpx.Response) -> Reply:
+    return Reply(response.status_code, response.content, dict(response.headers))
+
+
+def _upload_headers(upload: Upload) -> dict[str, str]:
+    # The length is told beforehand: storage services refuse uploads in chunks.
+    return {"Content-Length": str(upload.path.stat().st_size), **upload.headers}
+
+
+class Transport:
+    """Performs requests and uploads, one after another or from several threads."""
+
+    def __init__(
+        self, settings: Settings, timeout_s: float, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._setup = _Setup(settings, timeout_s)
+        self._transport = transport
+        self._made: dict[str, httpx.Client] = {}
+        self._pid = os.getpid()
+
+    def send(self, request: Request) -> Reply:
+        client = self._inner() if _is_inner(request) else self._outer()
+        with self._setup.ours(request):
+            return _reply(client.request(**self._setup.arguments(request)))
+
+    def upload(self, upload: Upload) -> Reply:
+        with self._setup.ours(upload), upload.path.open("rb") as file:
+            chunks = iter(lambda: file.read(_CHUNK), b"")
+            return _reply(self._outer().put(upload.url, content=chunks, headers=_upload_headers(upload)))
+
+    def close(self) -> None:
+        for client in self._clients().values():
+            client.close()
+        self._made = {}
+
+    def _clients(self) -> dict[str, httpx.Client]:
+        if self._pid != os.getpid():
+            self._made, self._pid = {}, os.getpid()
+        return self._made
+
+    def _inner(self) -> httpx.Client:
+        return self._client("inner", {"request": [self._setup.sign]})
+
+    def _outer(self) -> httpx.Client:
+        return self._client("outer", {})
+
+    def _client(self, which: str, hooks: dict[str, list[Any]]) -> httpx.Client:
+        made = self._clients()
+        if which not in made:
+            made[which] = httpx.Client(transport=self._transport, event_hooks=hooks, **self._setup.options())
+        return made[which]
+
+
+class AsyncTransport:
+    """The same for one event loop."""
+
+    def __init__(
+        self, settings: Settings, timeout_s: float, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._setup = _Setup(settings, timeout_s)
+        self._transport = transport
+        self._made: dict[str, httpx.AsyncClient] = {}
+        self._pid = os.getpid()
+
+    async def send(self, request: Request) -> Reply:
+        client = self._inner() if _is_inner(request) else self._outer()
+        with self._setup.ours(request):
+            return _reply(await client.request(**self._setup.arguments(request)))
+
+    async def upload(self, upload: Upload) -> Reply:
+        with self._setup.ours(upload):
+            headers = _upload_headers(upload)
+            return _reply(await self._outer().put(upload.url, content=_chunks(upload.path), headers=headers))
+
+    async def close(self) -> None:
+        for client in self._clients().values():
+            await client.aclose()
+        self._made = {}
+
+    def _clients(self) -> dict[str, httpx.AsyncClient]:
+        if self._pid != os.getpid():
+            self._made, self._pid = {}, os.getpid()
+        return self._made
+
+    def _inner(self) -> httpx.AsyncClient:
+        return self._client("inner", {"request": [self._sign]})
+
+    def _outer(self) -> httpx.AsyncClient:
+        return self._client("outer", {})
+
+    def _client(self, which: str, hooks: dict[str, list[Any]]) -> httpx.AsyncClient:
+        made = self._clients()
+        if which not in made:
+            made[which] = httpx.AsyncClient(
+                transport=self._transport, event_hooks=hooks, **self._setup.options()
+            )
+        return made[which]
+
+    async def _sign(self, request: httpx.Request) -> None:
+        self._setup.sign(request)
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    async with await anyio.open_file(path, "rb") as file:
+        while chunk := await file.read(_CHUNK):
+            yield chunk
