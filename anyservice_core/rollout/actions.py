@@ -25,9 +25,10 @@ class PauseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Look again later."""
+    """Look again later. ``quiet``: what is waited for was told when it began."""
 
     reason: str
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,7 +314,7 @@ def _baking(case: Case) -> Action | None:
     step = case.plan.step_at(case.canary.weight)
     left = step.bake - case.journal.baked_s if step else 0.0
     if left > 0:
-        return Wait(f"baking at {case.canary.weight} %, {format_duration(left)} left")
+        return Wait(f"baking at {case.canary.weight} %, {format_duration(left)} left", quiet=True)
     if case.verdict.pending:
         return Wait("the bake is over, a measurement is tried again")
     return None

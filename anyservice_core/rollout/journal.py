@@ -43,6 +43,7 @@ class Journal(BaseModel):
     started: bool = False  # our deploy was accepted, or our version was seen on the server
     ours_seen: bool = False
     first_deploy: bool = False
+    version: str | None = None  # id of our version
     baseline: str | None = None  # id of the version that was primary before
     baseline_name: str | None = None
     target: int | None = None  # the weight that was last asked for
@@ -60,6 +61,7 @@ class Journal(BaseModel):
     history: Mapping[str, tuple[Window, ...]] = {}  # windows of earlier steps, to know how errors scatter
     steps: tuple[StepReport, ...] = ()
     outcome: Outcome | None = None
+    condemned: bool = False  # what it is on its way back for is a failed verdict
     known_bad: bool = False
 
     def replace(self, **changes: Any) -> Journal:
@@ -122,6 +124,8 @@ class Journal(BaseModel):
         return self.replace(
             started=self.started or seen.canary is seen.ours,
             ours_seen=True,
+            version=seen.ours.id,
+            first_deploy=self.first_deploy and seen.canary is not seen.ours,
             baseline=self.baseline or (other.id if other else None),
             baseline_name=self.baseline_name or (other.name if other else None),
         )
@@ -147,20 +151,27 @@ class Journal(BaseModel):
         """The memory of a rollout that begins."""
         return cls(rollout_key=key, version_name=version_name, attempt=attempt, started_at=at)
 
-    def resumed(self) -> Journal:
-        """The memory of a rollout that goes on after a pause: a person looked at it, so ask everything anew."""
-        if self.outcome is None:
+    def resumed(self, at: float) -> Journal:
+        """The memory to go on with. After an end, everything is asked anew: a person has looked at it."""
+        if self.outcome is None or self.known_bad:
             return self
-        return self.replace(
-            outcome=None,
-            target=None,
-            weight=None,
-            seen_at=None,
-            settled=False,
-            baked_s=0.0,
-            waited_s=0.0,
-            tallies={},
-            oddity=None,
-            oddity_looks=0,
-            reason="",
+        paused = self.outcome is Outcome.PAUSED
+        return Journal(
+            rollout_key=self.rollout_key,
+            version_name=self.version_name,
+            attempt=self.attempt,
+            started_at=self.started_at if paused else at,
+            started=self.started and paused,
+            ours_seen=self.ours_seen and paused,
+            version=self.version,
+            baseline=self.baseline if paused else None,
+            baseline_name=self.baseline_name if paused else None,
+            history=self.history if paused else {},
+            steps=self.steps if paused else (),
         )
+
+    @property
+    def mark(self) -> tuple[Any, ...]:
+        """What is worth saving at once when it changes; the clocks are not."""
+        steps = len(self.steps)
+        return (self.started, self.ours_seen, self.target, self.weight, self.intent, self.outcome, steps)

@@ -19,7 +19,15 @@ from pydantic import (
 from anyservice_core.metrics import Prometheus
 from anyservice_core.rollout.duration import Duration
 
-__all__ = ["HEALTH", "Bound", "Compare", "Metric", "Part"]
+__all__ = ["HEALTH", "Bound", "Compare", "FaultError", "Metric", "Part"]
+
+
+class FaultError(ValueError):
+    """A fault in a plan at ``where``, seen from the part that found it."""
+
+    def __init__(self, message: str, *where: str | int) -> None:
+        super().__init__(message)
+        self.where = where
 
 
 class Part(BaseModel):
@@ -33,9 +41,7 @@ class Part(BaseModel):
     def _refuse_what_is_not_done_yet(cls, data: Any) -> Any:
         for name in cls.later:
             if isinstance(data, Mapping) and name in data:
-                raise ValueError(
-                    f"`{name}` is not supported by this version yet: remove it, or it would not hold"
-                )
+                raise FaultError("not supported by this version yet: remove it, as it would not hold", name)
         return data
 
 

@@ -13,16 +13,16 @@ is refused, never ignored: a gate that silently stays open is worse than none.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from anyservice_core.rollout.duration import Duration
-from anyservice_core.rollout.metric import HEALTH, Metric, Part
+from anyservice_core.rollout.metric import HEALTH, FaultError, Metric, Part
 
 __all__ = ["OnDrift", "OnInconclusive", "OnTrouble", "RolloutPlan", "Step"]
 
@@ -96,27 +96,29 @@ class RolloutPlan(Part):
 
     @model_validator(mode="after")
     def _steps_climb(self) -> RolloutPlan:
-        for before, after in zip(self.steps, self.steps[1:], strict=False):
-            if after.weight <= before.weight:
-                raise ValueError(
-                    f"steps: weight {after.weight} after {before.weight}: weights must strictly increase, "
-                    "since the weight is what tells how far a rollout has come"
+        for index, (before, after) in enumerate(pairwise(self.weights), start=1):
+            if after <= before:
+                raise FaultError(
+                    f"{after} after {before}: weights must strictly increase, since the weight tells how far a "
+                    "rollout has come; sort the steps",
+                    *("steps", index, "weight"),
                 )
         return self
 
     @model_validator(mode="after")
     def _metrics_are_known(self) -> RolloutPlan:
-        names = Counter(metric.name for metric in self.metrics)
-        for name, count in names.items():
-            if count > 1:
-                raise ValueError(f"metrics: {count} are named {name!r}: give each a name of its own")
-        for step in self.steps:
+        names: set[str] = set()
+        for index, metric in enumerate(self.metrics):
+            if metric.name in names:
+                raise FaultError(
+                    f"{metric.name!r} twice: give each a name of its own", "metrics", index, "name"
+                )
+            names.add(metric.name)
+        for index, step in enumerate(self.steps):
             for name in step.analysis or ():
-                if name not in names and name != HEALTH.name:
-                    known = ", ".join([*names, HEALTH.name])
-                    raise ValueError(
-                        f"steps: weight {step.weight} wants unknown metric {name!r}: there are {known}"
-                    )
+                if name not in {*names, HEALTH.name}:
+                    known = ", ".join(sorted({*names, HEALTH.name}))
+                    raise FaultError(f"{name!r} is no metric: there are {known}", "steps", index, "analysis")
         return self
 
     @classmethod
@@ -138,7 +140,7 @@ class RolloutPlan(Part):
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values, fit for JSON and for ``parse``."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(mode="json", exclude_defaults=True)
 
     @property
     def judges(self) -> tuple[Metric, ...]:

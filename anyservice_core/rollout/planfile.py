@@ -80,16 +80,15 @@ def _faults(error: ValidationError, prefix: Path_, node: yaml.Node | None) -> li
     """One line a fault; of several choices that were tried for one value, the first."""
     first: dict[Path_, str] = {}
     for fault in error.errors(include_url=False):
-        loc = tuple(part for part in fault["loc"] if not _is_tag(part))
-        first.setdefault(
-            (*loc, "") if fault["type"] == "value_error" else loc, _fault(fault, loc, prefix, node)
-        )
+        loc = _place(fault)
+        line = _line(node, prefix + loc)
+        first.setdefault(loc, f"{_dotted(loc)}{_text(fault, loc)}{f' (line {line})' if line else ''}")
     return list(first.values())
 
 
-def _fault(fault: Mapping[str, Any], loc: Path_, prefix: Path_, node: yaml.Node | None) -> str:
-    line = _line(node, prefix + loc)
-    return f"{_dotted(loc)}{_text(fault, loc)}{f' (line {line})' if line else ''}"
+def _place(fault: Mapping[str, Any]) -> Path_:
+    inner = getattr(fault.get("ctx", {}).get("error"), "where", ())
+    return (*(part for part in fault["loc"] if not _is_tag(part)), *inner)
 
 
 def _is_tag(part: str | int) -> bool:
@@ -102,16 +101,25 @@ def _dotted(loc: Path_) -> str:
     return f"{text}: " if text else ""
 
 
+_WANTED = {
+    "tuple_type": "a list is needed",
+    "model_type": "a mapping of fields is needed",
+    "mapping_type": "a mapping of fields is needed",
+    "missing": "is needed and not there",
+}
+
+
 def _text(fault: Mapping[str, Any], loc: Path_) -> str:
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])
     if fault["type"] == "extra_forbidden":
         return f"unknown field{_nearest(str(loc[-1]), loc)}"
     if fault["type"] == "missing":
-        return "is needed and not there"
-    value = fault.get("input")
-    message = fault["msg"][0].lower() + fault["msg"][1:]
-    return f"{_kind(value) if isinstance(value, Mapping | list | tuple) else repr(value)}: {message}"
+        return _WANTED["missing"]
+    if fault["type"] == "model_type" and loc[:1] == ("steps",):
+        return f"{_kind(fault['input'])} is no step: write a weight, as 5, or {{weight: 5, bake: 15m}}"
+    message = _WANTED.get(fault["type"]) or fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{_kind(fault['input'])}: {message.replace('input should', 'it should')}"
 
 
 def _nearest(name: str, loc: Path_) -> str:

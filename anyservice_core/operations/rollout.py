@@ -1,0 +1,416 @@
+"""A progressive rollout, from the first look to its end.
+
+One loop: look at the service, measure what is due, decide, act, save, sleep. All thinking is in
+``rollout.decide``; all that is here is how to look, how to act, and whom to tell. It may be stopped
+at any point, by ``kill -9`` too, and run again: the next run finds its version by name and goes on
+from the weight that the server shows.
+
+Reads are forgiving: an answer that fails to come costs a look, until ``progress_deadline`` has
+passed without any. Writes are not repeated: after one that failed, the service is looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from anyservice_core.effects import Now, Op, Report, Save, Sleep
+from anyservice_core.errors import (
+    AnyserviceError,
+    AuthError,
+    ConfigError,
+    ConflictError,
+    NotFoundError,
+    RejectedError,
+    RolledBackError,
+    RolloutError,
+    RolloutPausedError,
+    SupersededError,
+    TransportError,
+    UnavailableError,
+)
+from anyservice_core.models.config import ServiceConfig
+from anyservice_core.operations import deploying, services
+from anyservice_core.operations.measuring import measure
+from anyservice_core.operations.moving import move, take_back
+from anyservice_core.rollout.actions import Action, Deploy, Finish, Pause, Promote, Rollback, Shift, Wait
+from anyservice_core.rollout.decide import decide, oddity
+from anyservice_core.rollout.duration import format_duration
+from anyservice_core.rollout.events import Event, Kind
+from anyservice_core.rollout.identity import rollout_key, version_name
+from anyservice_core.rollout.journal import MAX_GAP_S, Journal
+from anyservice_core.rollout.judge import judge
+from anyservice_core.rollout.observe import Observation, observe
+from anyservice_core.rollout.plan import RolloutPlan
+from anyservice_core.rollout.report import Outcome, Phase, RolloutReport, Verdict
+
+__all__ = ["rollout"]
+
+SAVE_EVERY_S = 15.0
+_CONFLICTS = 3
+
+
+def rollout(
+    config: ServiceConfig | Mapping[str, Any] | str | Path,
+    plan: RolloutPlan | Mapping[str, Any] | str | Path,
+    *,
+    journal: Journal | Mapping[str, Any] | None = None,
+    force: bool = False,
+    poll_interval_s: float = 2.0,
+    cloud: str | None = None,
+    project: str | None = None,
+) -> Op[RolloutReport]:
+    """Bring a version to all traffic step by step, and take it back if it is worse. Returns when it is over.
+
+    ``config`` and ``plan`` are models, mappings or paths of YAML files. ``journal`` is what an earlier
+    run saved, if any. A version that a rollout has condemned is not tried again unless ``force``.
+    The service is looked at every ``poll_interval_s`` seconds, or more often if a metric asks for it.
+
+    Returns the report of a promotion, or of nothing to do. Raises ``RolledBackError``,
+    ``RolloutPausedError``, ``SupersededError`` or ``RolloutError``, with the report as ``report``;
+    ``ConfigError`` and ``PlanError`` before anything is done.
+    """
+    steps = RolloutPlan.parse(plan)
+    if not poll_interval_s > 0:
+        raise ConfigError(f"poll_interval_s: {poll_interval_s} is not a time in seconds above 0.")
+    prepared = yield from deploying.prepare(config, cloud=cloud, project=project)
+    if not prepared.name:
+        raise ConfigError("name: missing; a service needs one.")
+    now = yield from Now()
+    memory = _open(journal, prepared, force=force, at=now)
+    run = _Rollout(prepared.options(version_name=memory.version_name), steps, memory, poll_interval_s)
+    if memory.known_bad:
+        yield from run.end(Outcome.ROLLED_BACK, _known_bad(memory), at=now)
+    return (yield from run.loop())
+
+
+def _open(
+    saved: Journal | Mapping[str, Any] | None, config: ServiceConfig, *, force: bool, at: float
+) -> Journal:
+    """The memory to begin with: what was saved if it is of this very build, else a fresh one."""
+    old = _read(saved)
+    attempt = old.attempt if old else 0
+    if old is None or old.rollout_key != rollout_key(config, attempt):
+        return _fresh(config, 0, at)
+    if old.known_bad and force:
+        return _fresh(config, attempt + 1, at)
+    return old.resumed(at)
+
+
+def _fresh(config: ServiceConfig, attempt: int, at: float) -> Journal:
+    key = rollout_key(config, attempt)
+    return Journal.fresh(key, version_name(config, key), attempt, at)
+
+
+def _read(saved: Journal | Mapping[str, Any] | None) -> Journal | None:
+    """A journal is a hint: one that cannot be read is as good as lost."""
+    if saved is None or isinstance(saved, Journal):
+        return saved
+    try:
+        return Journal.model_validate(saved)
+    except ValueError:
+        return None
+
+
+def _known_bad(journal: Journal) -> str:
+    return f"this build was taken back before, and is not tried again: {journal.reason}"
+
+
+@dataclass
+class _Rollout:
+    """One rollout under way: its memory, and what it said last."""
+
+    config: ServiceConfig
+    plan: RolloutPlan
+    journal: Journal
+    poll_interval_s: float
+    service_id: str | None = None
+    weight: int | None = None
+    said: str = ""
+    saved: Any = None
+    saved_at: float = 0.0
+    silent_since: float | None = None
+    conflicts: int = 0
+    introduced: bool = False
+    seen: Observation = field(default_factory=lambda: Observation(at=0.0))
+
+    def loop(self) -> Op[RolloutReport]:
+        while True:
+            seen = yield from self.look()
+            if seen is not None:
+                report = yield from self.turn(seen)
+                if report is not None:
+                    return report
+            yield from Sleep(self.pause_s)
+
+    @property
+    def pause_s(self) -> float:
+        return min([self.poll_interval_s, *(metric.every_s for metric in self.plan.judges)])
+
+    @property
+    def name(self) -> str:
+        return str(self.config.name)
+
+    # ── look ──
+
+    def look(self) -> Op[Observation | None]:
+        """What the server shows; ``None`` when it gives no answer for now."""
+        try:
+            status = yield from services.glance(
+                None if self.service_id else self.name,
+                id=self.service_id,
+                cloud=self.config.cloud,
+                project=self.config.project,
+                attempts=1,
+            )
+        except NotFoundError:
+            status = None
+        except (TransportError, UnavailableError) as error:
+            yield from self.no_answer(error)
+            return None
+        self.silent_since = None
+        now = yield from Now()
+        self.service_id = status.id if status else self.service_id
+        return observe(status, self.journal.version_name, now)
+
+    def no_answer(self, error: AnyserviceError) -> Op[None]:
+        """Bear with a silent server as long as with a slow one."""
+        now = yield from Now()
+        self.silent_since = self.silent_since if self.silent_since is not None else now
+        if now - self.silent_since >= self.plan.progress_deadline:
+            raise error
+        yield from self.tell(Kind.TROUBLE, f"no answer, looking again: {error.message}", once=True)
+
+    def turn(self, seen: Observation) -> Op[RolloutReport | None]:
+        """One look's worth of work; the report once it is over."""
+        before = self.journal
+        self.seen, self.weight = seen, seen.ours.weight if seen.ours else None
+        gap = max(MAX_GAP_S, 3 * self.poll_interval_s)
+        known = before.look(self.plan, seen, gap)
+        self.journal = known.note(oddity(self.plan, seen, known))
+        yield from self.introduce(before)
+        yield from self.greet_step(before)
+        self.journal, asked = yield from measure(self.plan, self.journal, seen)
+        verdict = judge(self.plan, self.journal)
+        yield from self.show(verdict, asked)
+        report = yield from self.act(decide(self.plan, seen, self.journal, verdict), verdict)
+        yield from self.save(seen.at)
+        return report
+
+    # ── act ──
+
+    def act(self, action: Action, verdict: Verdict) -> Op[RolloutReport | None]:
+        match action:
+            case Wait(reason, quiet):
+                if not quiet:
+                    yield from self.tell(Kind.WAITING, reason, once=True)
+            case Pause(kind, reason):
+                return (yield from self.close(Outcome.PAUSED, reason, verdict, pause=kind.value))
+            case Finish(outcome, reason):
+                return (yield from self.close(outcome, reason, verdict))
+            case Rollback(reason):
+                yield from self.remember_rollback(reason, verdict)
+                yield from self.write(action, verdict)
+            case Deploy() | Shift() | Promote():
+                yield from self.write(action, verdict)
+        return None
+
+    def write(self, action: Deploy | Shift | Promote | Rollback, verdict: Verdict) -> Op[None]:
+        """Do it once. What fails for a reason that may pass is left to the next look."""
+        try:
+            done = yield from self.send(action)
+        except AuthError:
+            raise
+        except (TransportError, UnavailableError) as error:
+            yield from self.tell(Kind.TROUBLE, f"no answer, looking again: {error.message}")
+            return
+        except RejectedError as error:
+            yield from self.refused(action, error)
+            return
+        if done:
+            self.conflicts = 0
+            self.note_done(action, verdict)
+
+    def send(self, action: Deploy | Shift | Promote | Rollback) -> Op[bool]:
+        canary = self.seen.canary.id if self.seen.canary else ""
+        match action:
+            case Deploy(weight):
+                return (yield from self.deploy(weight, whole=action.whole))
+            case Shift(weight):
+                yield from self.tell(Kind.SHIFTING, f"asking for {weight} %", to=weight)
+                return (yield from move(self.seen.service_id, canary, weight))
+            case Promote():
+                yield from self.tell(Kind.PROMOTING, "promoting it to all traffic", to=100)
+                return (yield from move(self.seen.service_id, canary, 100))
+            case Rollback(reason):
+                yield from self.tell(Kind.ROLLING_BACK, f"rolling back: {reason}", once=True)
+                return (yield from take_back(self.seen.service_id, canary, self.plan.max_surge_percent))
+
+    def deploy(self, weight: int, *, whole: bool) -> Op[bool]:
+        how = (
+            "there is no version beside it, so the steps are skipped" if whole else f"a canary at {weight} %"
+        )
+        yield from self.tell(
+            Kind.DEPLOYING, f"deploying {self.journal.version_name}: {how}", to=weight, whole=whole
+        )
+        made = yield from deploying.deploy(
+            self.config, canary_percent=weight, max_surge_percent=self.plan.max_surge_percent
+        )
+        self.service_id = str(made)
+        return True
+
+    def refused(self, action: Action, error: RejectedError) -> Op[None]:
+        """Someone else was faster, most likely: look again, but not for ever."""
+        if isinstance(action, Deploy) and not isinstance(error, ConflictError):
+            raise error
+        self.conflicts += 1
+        if self.conflicts > _CONFLICTS:
+            raise error
+        yield from self.tell(Kind.TROUBLE, f"refused, looking again: {error.message}")
+
+    def note_done(self, action: Action, verdict: Verdict) -> None:
+        journal = self.journal
+        match action:
+            case Deploy(weight, whole):
+                primary = None if whole else self.seen.primary
+                self.journal = journal.replace(
+                    started=True,
+                    first_deploy=whole,
+                    baseline=primary.id if primary else None,
+                    baseline_name=primary.name if primary else None,
+                    target=weight,
+                    waited_s=0.0,
+                )
+            case Shift(weight):
+                self.journal = journal.close_step(verdict).replace(target=weight, settled=False, waited_s=0.0)
+            case Promote():
+                self.journal = journal.close_step(verdict).replace(target=100, settled=False, waited_s=0.0)
+
+    def remember_rollback(self, reason: str, verdict: Verdict) -> Op[None]:
+        """Keep the intent before the deed, so that a crash in between does not change its mind."""
+        if self.journal.intent == "rollback":
+            return
+        bad = verdict.phase is Phase.FAILED
+        self.journal = self.journal.close_step(verdict).replace(
+            intent="rollback", reason=reason, condemned=bad, waited_s=0.0
+        )
+        yield from self.save(self.seen.at)
+
+    # ── the end ──
+
+    def close(
+        self, outcome: Outcome, reason: str, verdict: Verdict, pause: str | None = None
+    ) -> Op[RolloutReport]:
+        held = self.journal.settled or outcome is Outcome.PAUSED
+        self.journal = self.journal.close_step(verdict) if held else self.journal
+        return (yield from self.end(outcome, reason, at=self.seen.at, pause=pause))
+
+    def end(self, outcome: Outcome, reason: str, *, at: float, pause: str | None = None) -> Op[RolloutReport]:
+        """Write it down, tell it, and give or raise it."""
+        bad = outcome is Outcome.ROLLED_BACK and self.journal.condemned
+        self.journal = self.journal.replace(
+            outcome=outcome, reason=reason, known_bad=self.journal.known_bad or bad
+        )
+        report = self.report(outcome, reason, at, pause)
+        yield from self.save(at)
+        yield from self.tell(
+            Kind.FINISHED, f"{outcome.replace('_', ' ')}: {reason}", at=at, outcome=outcome.value
+        )
+        _raise_if_lost(report)
+        return report
+
+    def report(self, outcome: Outcome, reason: str, at: float, pause: str | None) -> RolloutReport:
+        journal = self.journal
+        return RolloutReport(
+            outcome=outcome,
+            service=self.name,
+            service_id=self.service_id or "",
+            version_name=journal.version_name,
+            version=journal.version,
+            baseline_version=journal.baseline,
+            reason=reason,
+            pause=pause,
+            steps=journal.steps,
+            steps_skipped=journal.first_deploy,
+            started_at=journal.started_at if journal.started_at is not None else at,
+            ended_at=at,
+            rollout_key=journal.rollout_key,
+            attempt=journal.attempt,
+        )
+
+    # ── tell and keep ──
+
+    def introduce(self, before: Journal) -> Op[None]:
+        if self.introduced:
+            return
+        self.introduced = True
+        ladder = " → ".join([*(f"{weight} %" for weight in self.plan.weights), "all traffic"])
+        took = format_duration(self.plan.bake_s)
+        name = self.journal.version_name
+        yield from self.tell(
+            Kind.STARTED, f"rolling out {name}: {ladder}, {took} of baking", plan=self.plan.to_dict()
+        )
+        canary = self.seen.canary
+        if canary is not None and canary.ours:
+            again = (
+                "going on from there" if before.started else "started by an earlier run, going on from there"
+            )
+            yield from self.tell(Kind.ADOPTED, f"found {name} at {canary.weight} %, {again}")
+
+    def greet_step(self, before: Journal) -> Op[None]:
+        journal = self.journal
+        if journal.weight is None or journal.seen_at == before.seen_at:
+            return
+        step = self.plan.step_at(journal.weight)
+        bake = step.bake if step else 0.0
+        yield from self.tell(
+            Kind.BAKING, f"weight {journal.weight} % seen, baking {format_duration(bake)}", bake_s=bake
+        )
+
+    def show(self, verdict: Verdict, asked: tuple[str, ...]) -> Op[None]:
+        for finding in verdict.findings:
+            if finding.metric in asked:
+                yield from self.tell(
+                    Kind.MEASURED,
+                    str(finding),
+                    metric=finding.metric,
+                    phase=finding.phase.value,
+                    numbers=dict(finding.numbers),
+                )
+
+    def tell(
+        self, kind: Kind, message: str, *, once: bool = False, at: float | None = None, **data: Any
+    ) -> Op[None]:
+        """Report an event; ``once`` leaves it out when it was the last thing said."""
+        if once and message == self.said:
+            return
+        self.said = message
+        when = at if at is not None else (yield from Now())
+        yield from Report(Event(kind, self.name, self.journal.version_name, self.weight, message, when, data))
+
+    def save(self, at: float) -> Op[None]:
+        """Keep the journal when something has happened, and now and then for the clocks' sake."""
+        mark = self.journal.mark
+        if mark == self.saved and 0 <= at - self.saved_at < SAVE_EVERY_S:
+            return
+        self.saved, self.saved_at = mark, at
+        yield from Save(f"rollout/{self.name}", self.journal)
+
+
+_ERRORS: Mapping[Outcome, tuple[type[RolloutError], str]] = {
+    Outcome.ROLLED_BACK: (
+        RolledBackError,
+        "Mend the version and roll it out again; the same build needs force.",
+    ),
+    Outcome.PAUSED: (RolloutPausedError, "Look at it, then run the same rollout again to go on from here."),
+    Outcome.SUPERSEDED: (SupersededError, "Its hands are off the service now."),
+    Outcome.FAILED: (RolloutError, "Nothing more will be done to the service."),
+}
+
+
+def _raise_if_lost(report: RolloutReport) -> None:
+    if report.outcome in _ERRORS:
+        kind, hint = _ERRORS[report.outcome]
+        raise kind(f"{report}.", hint=hint, report=report.to_dict())
