@@ -30,6 +30,7 @@ from anyservice_core.models.iterator import AsyncResultIterator, ResultIterator
 from anyservice_core.models.status import ServiceStatus
 from anyservice_core.operations import deploying, services
 from anyservice_core.operations.listing import Listing, listing
+from anyservice_core.operations.rollout import rollout
 from anyservice_core.transport import AsyncTransport, Transport
 
 __all__ = ["AsyncClient", "Client", "operation"]
@@ -111,6 +112,7 @@ class Operations:
     deploy = operation(deploying.deploy)
     prepare = operation(deploying.prepare)
     shift = operation(deploying.shift)
+    rollout = operation(rollout)
     status = operation(services.status)
     wait = operation(services.wait)
     rollback = operation(services.rollback)

@@ -181,10 +181,14 @@ def _weigh(
         return Phase.SUCCESSFUL, f"not worse (evidence {_shown(passing)} > {_shown(enough)})"
     if tally.passed:
         return Phase.SUCCESSFUL, "not worse (the evidence was enough before)"
-    return (
-        Phase.INCONCLUSIVE,
-        f"too little to tell (evidence {_shown(max(worse, passing))} of {_shown(enough)})",
-    )
+    return Phase.INCONCLUSIVE, _undecided(worse, bar, passing, enough)
+
+
+def _undecided(worse: float, bar: float, passing: float, enough: float) -> str:
+    """The side that the numbers lean to, and how far it still has to go."""
+    if worse > passing:
+        return f"leaning to worse, too little to tell (evidence {_shown(worse)} of {_shown(bar)})"
+    return f"too little to tell (evidence {_shown(passing)} of {_shown(enough)})"
 
 
 def _questions(plan: RolloutPlan) -> int:
