@@ -18,7 +18,9 @@ def me() -> Op[UserWire]:
 
 
 def cloud_id(name: str | None) -> Op[str]:
-    """The cloud of that name, or the organization's default."""
+    """The cloud of that name, or the organization's default. An id stands for itself."""
+    if name is not None and name.startswith("cld_"):
+        return name
     if name is None:
         return (yield from send(Request("GET", "/ext/v0/clouds/default"), CloudWire)).id
     try:
@@ -33,7 +35,12 @@ def cloud_id(name: str | None) -> Op[str]:
 
 
 def project_id(name: str | None, cloud: str | None) -> Op[str]:
-    """The project of that name, within the cloud (an id) if one is given; without a name its default one."""
+    """The project of that name, within the cloud (an id) if one is given; without a name its default one.
+
+    An id stands for itself.
+    """
+    if name is not None and name.startswith("prj_"):
+        return name
     if name is None:
         where = Request("GET", "/ext/v0/projects/default_project", params={"parent_cloud_id": cloud})
         return (yield from send(where, ProjectWire)).id
