@@ -295,14 +295,14 @@ class _FakeClient(Client):
         super().__init__(HOST, TOKEN, transport=plane.transport, **options)
         self._plane = plane
 
-    def perform(self, effect: Effect) -> Any:
+    def _perform(self, effect: Effect) -> Any:
         match effect:
             case Sleep(seconds):
                 return self._plane.advance(seconds)
             case Now():
                 return self._plane.now
             case _:
-                return super().perform(effect)
+                return super()._perform(effect)
 
 
 class _FakeAsyncClient(AsyncClient):
@@ -310,11 +310,11 @@ class _FakeAsyncClient(AsyncClient):
         super().__init__(HOST, TOKEN, transport=plane.transport, **options)
         self._plane = plane
 
-    async def perform(self, effect: Effect) -> Any:
+    async def _perform(self, effect: Effect) -> Any:
         match effect:
             case Sleep(seconds):
                 return self._plane.advance(seconds)
             case Now():
                 return self._plane.now
             case _:
-                return await super().perform(effect)
+                return await super()._perform(effect)

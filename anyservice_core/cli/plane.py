@@ -53,11 +53,11 @@ def up(detach: bool, port: int, engine: str, ladder_hold_s: float) -> None:
     In the foreground, Ctrl-C stops the plane but not the services: they go on serving, and the next
     `plane up` finds them.
     """
-    from anyservice_core.plane import daemon
+    from anyservice_core.plane import control, daemon
 
     settings = PlaneSettings(state_dir=state_dir(), port=port, engine=engine, ladder_hold_s=ladder_hold_s)
     if detach:
-        record = daemon.spawn(settings)
+        record = control.spawn(settings)
         _say(f"The plane listens on {record['host']} (pid {record['pid']}, engine {engine}).")
         _say('Let other tools find it with: eval "$(anyservice plane env)"')
         return
@@ -71,9 +71,9 @@ def down() -> None:
 
     What was deployed is kept: the next `plane up` starts it again.
     """
-    from anyservice_core.plane import daemon
+    from anyservice_core.plane import control
 
-    daemon.down(state_dir(), tell=_say)
+    control.down(state_dir(), tell=_say)
     _say("Nothing runs.")
 
 
@@ -134,9 +134,9 @@ def _version_log(version: str) -> Path:
 
 
 def _record() -> dict[str, str]:
-    from anyservice_core.plane import daemon
+    from anyservice_core.plane import control
 
-    record = daemon.read_record(state_dir())
+    record = control.read_record(state_dir())
     if record is None:
         raise PlaneError(f"no plane runs on {state_dir()}.", hint="Start one with `anyservice plane up -d`.")
     return record

@@ -2,7 +2,7 @@
 
 One process a state directory, kept so by a lock on ``plane.lock``. What it started outlives it:
 hosts and router are sessions of their own, so killing the plane, or stopping it with Ctrl-C, leaves
-every service serving, and the next ``serve`` adopts them. Only ``down`` ends them all.
+every service serving, and the next ``serve`` adopts them. Only ``control.down`` ends them all.
 
     <state_dir>/plane.json   where it listens and its token, for clients on this machine (mode 0600)
     <state_dir>/token        the token, the same over restarts (mode 0600)
@@ -19,23 +19,22 @@ import json
 import logging
 import os
 import secrets
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 from anyservice_core.errors import PlaneError
+from anyservice_core.plane.engines import procfs
 from anyservice_core.plane.engines.base import Engine
+from anyservice_core.plane.haproxy import write_private
 from anyservice_core.plane.reconcile import Options
 
-__all__ = ["DEFAULT_PORT", "ENGINES", "PlaneSettings", "down", "engines", "run_dir", "serve", "spawn"]
+__all__ = ["DEFAULT_PORT", "ENGINES", "PlaneSettings", "engines", "run_dir", "serve"]
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +136,7 @@ def _serve(
     loop = Loop(store, bundles, engines=every, router=router, clock=time.time, options=options)
     host = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
     config = uvicorn.Config(application(api), log_level="warning", lifespan="off", access_log=False)
+    loop.tick()  # so that the first answer already tells what was found, not what was remembered
     with _looping(loop.tick, wake), _published(state_dir, host, token, settings.engine):
         on_ready(host)
         uvicorn.Server(config).run(sockets=[listener])
@@ -216,144 +216,22 @@ def _token(state_dir: Path) -> str:
     """Give the plane's token, made once; in the form that official clients accept."""
     path = state_dir / "token"
     if not path.exists():
-        _write_private(path, f"aph0_{secrets.token_hex(24)}")
+        write_private(path, f"aph0_{secrets.token_hex(24)}")
     return path.read_text().strip()
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    draft = path.with_suffix(f".{os.getpid()}.part")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    draft.replace(path)
 
 
 @contextlib.contextmanager
 def _published(state_dir: Path, host: str, token: str, engine: str) -> Iterator[None]:
     path = state_dir / "plane.json"
-    record = {"host": host, "token": token, "pid": os.getpid(), "engine": engine}
-    _write_private(path, json.dumps(record))
+    pid = os.getpid()
+    stat = procfs.read_stat(pid)
+    record = {"host": host, "token": token, "pid": pid, "engine": engine}
+    record |= {"start_ticks": stat.start_ticks if stat else 0, "boot_id": procfs.boot_id()}
+    write_private(path, json.dumps(record))
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-# ── starting and stopping from outside ──────────────────────────────────────
-
-
-def spawn(settings: PlaneSettings, *, timeout_s: float = 60.0) -> dict[str, Any]:
-    """Start a plane in the background and wait until it answers; give its ``plane.json``.
-
-    Raises:
-        PlaneError: it ended, or did not answer in time; with the end of its log.
-    """
-    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    text = json.dumps({**asdict(settings), "state_dir": str(settings.state_dir)})
-    log_path = settings.state_dir / "plane.log"
-    start = log_path.stat().st_size if log_path.exists() else 0
-    with log_path.open("ab") as output:
-        child = _detached([sys.executable, "-m", __name__, text], output)
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        record = read_record(settings.state_dir)
-        if record and record.get("pid") == child.pid and _answers(record["host"]):
-            return record
-        if child.poll() is not None:
-            raise PlaneError(_last_words(log_path, start) or f"the plane ended with {child.returncode}.")
-        time.sleep(0.05)
-    child.terminate()
-    raise PlaneError(f"the plane did not answer within {timeout_s:g} s.", hint=f"Its log: {log_path}")
-
-
-def _detached(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-        env=environment,
-    )
-
-
-def _last_words(log_path: Path, start: int) -> str:
-    """Give the error line that the plane ended with."""
-    with log_path.open("rb") as file:
-        file.seek(start)
-        lines = file.read().decode(errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("Error: ") if lines else ""
-
-
-def _answers(host: str) -> bool:
-    import httpx
-
-    try:
-        return httpx.get(f"{host}/healthz", timeout=5, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def read_record(state_dir: Path) -> dict[str, Any] | None:
-    """Read ``plane.json``; ``None`` when there is no plane, or none that still lives."""
-    try:
-        record: dict[str, Any] = json.loads((state_dir / "plane.json").read_text())
-        os.kill(record["pid"], 0)
-    except (OSError, ValueError, KeyError):
-        return None
-    return record
-
-
-def down(state_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> None:
-    """Stop the plane, every version and the router; return when no process of theirs is left.
-
-    What was asked for stays in the store: the next ``plane up`` starts the services again.
-    """
-    from anyservice_core.plane.router import Router
-
-    record = read_record(state_dir)
-    if record and _is_plane(record["pid"]):
-        tell(f"stopping the plane (pid {record['pid']})")
-        _end(record["pid"])
-    (state_dir / "plane.json").unlink(missing_ok=True)
-    for name, engine in engines(state_dir).items():
-        if running := engine.known():
-            tell(f"stopping {len(running)} version(s) of engine {name}")
-            engine.stop_all()
-    router = Router(state_dir, run_dir(state_dir))
-    if router.running():
-        tell("stopping the router")
-        router.stop()
-    with contextlib.suppress(OSError):  # other files may be in it
-        run_dir(state_dir).rmdir()
-
-
-def _is_plane(pid: int) -> bool:
-    """Say whether this pid is a plane's and not a later stranger's."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return b"anyservice" in command
-
-
-def _end(pid: int, *, patience_s: float = 15.0) -> None:
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + patience_s
-    while _lives(pid):
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-
-
-def _lives(pid: int) -> bool:
-    """Say whether a process runs; a zombie that its parent has not collected does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.plane.bundles import Bundles
 from anyservice_core.plane.engines.base import Engine, VersionSpec
 from anyservice_core.plane.reconcile import Options, Sight, Step, step
-from anyservice_core.plane.router import Route, Server, SlotCounters
+from anyservice_core.plane.router import Route, Server, Slot, SlotCounters
 from anyservice_core.plane.state import Service, Version
 from anyservice_core.plane.store import Event, Store
 from anyservice_core.plane.traffic import Ledger
@@ -180,7 +180,7 @@ def at_rest(service: Service) -> bool:
 
 def route(service: Service) -> Route:
     """Give the route that a service's seats and weights amount to."""
-    servers: dict[str, Server | None] = {"a": None, "b": None}
+    servers: dict[Slot, Server | None] = {"a": None, "b": None}
     for slot, version in service.seats():
         if version.address is not None:
             servers[slot] = Server(version_id=version.id, address=version.address, weight=version.weight)

@@ -74,7 +74,9 @@ class Step:
 def step(service: Service, sight: Sight, now: float, options: Options) -> Step:
     """Take one step. Total: any service and any sight give a result, and none is an exception."""
     service = _follow_hosts(service, sight, now, options)
-    service = _roll(service, sight, now, options)  # before new seats are given: a seat first, traffic a step later
+    service = _roll(
+        service, sight, now, options
+    )  # before new seats are given: a seat first, traffic a step later
     service = _seat(service)
     service = _settle(service)
     start = tuple(v for v in service.versions if _wants_start(v, sight, now))
@@ -247,7 +249,7 @@ def _settle(service: Service) -> Service:
             state = advance(SERVICE, service.state, ServiceEvent.STOPPED, what=service.name)
             return service.replace(state=state)
         return service
-    event = _health(service.primary)
+    event = _health(service)
     if event is None or not allowed(SERVICE, service.state, event):
         return service
     error = service.primary.message if service.primary.failed else service.error_message
@@ -255,12 +257,12 @@ def _settle(service: Service) -> Service:
     return service.replace(state=state, error_message=error)
 
 
-def _health(primary: Version) -> ServiceEvent | None:
+def _health(service: Service) -> ServiceEvent | None:
+    primary = service.primary
     if primary.state is V.RUNNING and primary.ready:
         return ServiceEvent.UP
-    if primary.state is V.UNHEALTHY or (primary.state is V.STARTING and primary.starts > 1):
-        return ServiceEvent.SICK
-    return None
+    restarting = primary.state is V.STARTING and service.state is not S.STARTING
+    return ServiceEvent.SICK if primary.state is V.UNHEALTHY or restarting else None
 
 
 def _replace_versions(service: Service, moved: Mapping[str, Version]) -> Service:

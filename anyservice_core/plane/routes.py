@@ -65,8 +65,8 @@ class Routes:
         return enter
 
     def knows(self, request: ApiRequest) -> bool:
-        """Say whether the table has this method and path."""
-        return any(method == request.method for method, _, _ in self._matches(request))
+        """Say whether the table has this path, by whatever method."""
+        return bool(self._matches(request))
 
     def _matches(self, request: ApiRequest) -> list[tuple[str, re.Match[str], Handler]]:
         path = re.sub("/{2,}", "/", request.path)

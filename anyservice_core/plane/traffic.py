@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from anyservice_core.plane.router import SlotCounters
+from anyservice_core.plane.router import Slot, SlotCounters
 from anyservice_core.plane.store import Store
 
 __all__ = ["Ledger", "difference"]
@@ -27,7 +27,7 @@ class Ledger:
         self._store = store
         self._marks: dict[str, dict[str, Any]] = store.recall(_MARKS) or {}
 
-    def enter(self, counters: Iterable[SlotCounters], seats: Mapping[tuple[str, str], str]) -> None:
+    def enter(self, counters: Iterable[SlotCounters], seats: Mapping[tuple[str, Slot], str]) -> None:
         """Enter one reading. ``seats`` says which version sat where, as (service id, slot)."""
         news: dict[str, dict[str, dict[str, int]]] = {}
         for counter in counters:

@@ -57,7 +57,8 @@ class Observed:
 class Engine(Protocol):
     """Runs versions. Only ``stop_all`` blocks; every other call returns within a second."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def check(self) -> None:
         """Raise ``PlaneError`` if this engine cannot run here, for example because Ray is not installed."""
