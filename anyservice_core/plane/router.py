@@ -1,0 +1,178 @@
+"""The router: makes the running HAProxy do what the routes say.
+
+``Router`` is the shell around four rooms that can each be read alone: ``router_config`` (what HAProxy
+is told), ``router_moves`` (how a running one is led there), ``router_tally`` (how its counters add
+up) and ``haproxy`` (the process). It keeps no truth of its own: a new ``Router`` on the same
+directories adopts the HAProxy that runs there.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from anyservice_core.errors import PlaneError
+from anyservice_core.plane.haproxy import HAProxy, parse_stat, parse_table, write_private
+from anyservice_core.plane.router_config import (
+    NOBODY,
+    VERSIONS,
+    Route,
+    Server,
+    Slot,
+    check,
+    maps,
+    render,
+    structure,
+)
+from anyservice_core.plane.router_moves import commands, desired
+from anyservice_core.plane.router_tally import Reading, SlotCounters, Tally, attach, counted, fold
+
+__all__ = ["Route", "Router", "Server", "Slot", "SlotCounters"]
+
+
+class Router:
+    """Splits each service's traffic between its versions. One object a state directory at a time.
+
+    Args:
+        state_dir: where configuration, counters and the record of the process are kept.
+        run_dir: where the socket is; its path must be short.
+    """
+
+    def __init__(self, state_dir: Path, run_dir: Path) -> None:
+        self._proxy = HAProxy(state_dir, run_dir)
+        self._tally_path = state_dir / "router" / "counters.json"
+        self._tally = self._load()
+
+    def apply(self, routes: Sequence[Route]) -> None:
+        """Make HAProxy match ``routes``: start or reload it, or move addresses, weights and tokens.
+
+        Costs about a millisecond when nothing differs. No routes, no HAProxy.
+
+        Raises:
+            ConfigError: a route that HAProxy could not take; nothing was changed.
+            PlaneError: a port is in use, or HAProxy refused; the services that it had before go on,
+                and among them what could be moved was moved.
+        """
+        check(routes)
+        if not routes:
+            self.stop()
+        elif not self._proxy.running():
+            self._start(routes)
+        elif self._proxy.record.get("structure") != structure(routes):
+            self._reload(routes)
+        else:
+            self._move(routes)
+
+    def counters(self) -> list[SlotCounters]:
+        """Give the traffic of every occupied seat, added up over reloads and restarts."""
+        readings = self._read()
+        self._keep(fold(self._tally, readings))
+        sessions = {seat: sum(r.sessions.get(seat, 0) for r in readings) for seat in self._tally.totals}
+        return [
+            SlotCounters(seat[:-2], _slot(seat), total.incarnation, sessions[seat], dict(total.responses))
+            for seat, total in self._tally.totals.items()
+        ]
+
+    def running(self) -> bool:
+        """Say whether an HAProxy of this state directory runs."""
+        return self._proxy.running()
+
+    def stop(self) -> None:
+        """End HAProxy, requests under way included; return when none of its processes is left."""
+        if self._proxy.running():
+            self.counters()
+        self._proxy.stop()
+
+    # ── three ways to get there ──
+
+    def _start(self, routes: Sequence[Route]) -> None:
+        self._proxy.stop()  # what a killed one may have left
+        _check_ports(routes)
+        self._proxy.write(render(routes), maps(routes))
+        self._proxy.start()
+        self._settled(routes)
+
+    def _reload(self, routes: Sequence[Route]) -> None:
+        before = self._proxy.read()
+        try:
+            _check_ports([route for route in routes if route.port not in self._proxy.record.get("ports", [])])
+            self.counters()
+            self._proxy.write(render(routes), maps(routes))
+            self._proxy.reload()
+        except PlaneError:
+            self._proxy.restore(before)
+            self._lead(routes)  # what does not hang on the new structure
+            raise
+        self._settled(routes)
+
+    def _settled(self, routes: Sequence[Route]) -> None:
+        self._proxy.note(structure=structure(routes), ports=[route.port for route in routes])
+        self._seat(routes)
+
+    def _move(self, routes: Sequence[Route]) -> None:
+        self._lead(routes)
+        self._proxy.write(render(routes), maps(routes))
+
+    def _lead(self, routes: Sequence[Route]) -> None:
+        goal, worker = desired(routes), self._proxy.workers()[0]
+        todo = commands(self._proxy.state(worker), goal)
+        if not todo:
+            return
+        self._seat(routes)
+        reply = self._proxy.tell(worker, todo)
+        if commands(self._proxy.state(worker), goal):
+            raise PlaneError(f"the router (HAProxy) did not do as told: {' '.join(reply.split())[:500]}")
+
+    # ── counting ──
+
+    def _seat(self, routes: Sequence[Route]) -> None:
+        """Begin to count anew for each version that takes a seat; what was counted so far stays the old one's."""
+        versions = {seat: v for seat, v in maps(routes)[VERSIONS].items() if v != NOBODY}
+        if {seat: total.version_id for seat, total in self._tally.totals.items()} != versions:
+            self._keep(attach(fold(self._tally, self._read()), versions, lambda: uuid.uuid4().hex[:12]))
+
+    def _read(self) -> list[Reading]:
+        return [self._read_worker(pid) for pid in self._proxy.workers()] if self._proxy.running() else []
+
+    def _read_worker(self, pid: int) -> Reading:
+        session = self._proxy.session()
+        unanswered = parse_table(self._proxy.tell(pid, ["show table unanswered"]))
+        stats = parse_stat(self._proxy.tell(pid, ["show stat"]))
+        return Reading(
+            worker=f"{session.sid}-{session.start_ticks}-{pid}" if session else str(pid),
+            counts={seat: counted(row, unanswered.get(seat, 0)) for seat, row in stats.items()},
+            sessions={seat: int(row["scur"] or 0) for seat, row in stats.items()},
+        )
+
+    def _load(self) -> Tally:
+        try:
+            return Tally.from_dict(json.loads(self._tally_path.read_text()))
+        except (OSError, ValueError, TypeError, AttributeError):
+            return Tally()
+
+    def _keep(self, tally: Tally) -> None:
+        if tally != self._tally:
+            self._tally = tally
+            self._tally_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_private(self._tally_path, json.dumps(tally.to_dict()))
+
+
+def _slot(seat: str) -> Slot:
+    return "a" if seat.endswith("/a") else "b"
+
+
+def _check_ports(routes: Sequence[Route]) -> None:
+    """Raise ``PlaneError`` if something else listens on a port that a route needs."""
+    for route in routes:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", route.port))
+            except OSError as error:
+                raise PlaneError(
+                    f"port {route.port} of service {route.service_id} cannot be used: {error.strerror}.",
+                    hint="Stop what listens there, or deploy the service under another name to get another port.",
+                ) from error

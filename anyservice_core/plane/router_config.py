@@ -1,0 +1,221 @@
+"""What HAProxy shall do, and the text that tells it so.
+
+Two fixed seats, ``a`` and ``b``, for each service: which of them is primary or canary is the plane's
+knowledge and never HAProxy's. A seat's address, weight and state are moved in the running process,
+so only another *set* of services, ports or open doors needs another process (a reload).
+
+The text always holds the whole desired state, weights and addresses included, so a start or a
+reload at any time loses nothing and no server-state file is needed. Tokens are not in the text but
+in a map file of mode 0600 beside it, and versions in another, because HAProxy can change an entry
+of a map while it runs.
+
+Lines that were paid for:
+
+* ``idle-close-on-response``: without it a reload breaks one keep-alive request in some thousand.
+* ``http-server-close``: a server that closes an idle connection just as a request is written to it
+  would lose that request, and a POST must not be sent twice. So each request gets a connection of its
+  own; on one machine that costs a tenth of a millisecond.
+* ``retry-on conn-failure`` with ``redispatch``: nothing was sent yet, so another seat may take it.
+* ``stopping``: after a reload the old worker still holds its clients' idle connections, but its weights
+  and addresses can be changed no more. What comes in on them goes to the port itself, where the new
+  worker listens, and so by the present weights.
+* the table ``unanswered``: HAProxy's own ``eresp`` counts some failures twice and connection failures
+  not at all. Here each answer that HAProxy had to make up counts once, at the seat that failed last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from anyservice_core.errors import ConfigError
+
+__all__ = [
+    "NOBODY",
+    "SLOTS",
+    "TOKENS",
+    "VERSIONS",
+    "Route",
+    "Server",
+    "Slot",
+    "check",
+    "maps",
+    "render",
+    "structure",
+]
+
+Slot: TypeAlias = Literal["a", "b"]
+SLOTS: tuple[Slot, Slot] = ("a", "b")
+TOKENS, VERSIONS = "tokens.map", "versions.map"
+NOBODY = "-"  # an empty seat's version
+NOWHERE = ("127.0.0.1", 1)  # an empty seat's address
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,1000}")  # what a bearer token may consist of
+
+
+@dataclass(frozen=True)
+class Server:
+    """A version that answers HTTP at ``address``; ``weight`` is its share of the traffic in percent."""
+
+    version_id: str
+    address: tuple[str, int]
+    weight: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """A service: its port on this machine, who may ask (``token``; ``None``: anyone), and who answers."""
+
+    service_id: str
+    port: int
+    token: str | None = field(repr=False)
+    servers: Mapping[Slot, Server | None]
+
+
+def check(routes: Sequence[Route]) -> None:
+    """Raise ``ConfigError`` for routes that HAProxy would not take, or would take for something else."""
+    for route in routes:
+        _check_name("service_id", route.service_id)
+        if not 0 < route.port < 65536:
+            raise ConfigError(f"service {route.service_id}: port {route.port} is not within 1 to 65535.")
+        if route.token is not None and not _TOKEN.fullmatch(route.token):
+            raise ConfigError(
+                f"service {route.service_id}: its query token holds a character that no bearer token may hold.",
+                hint="Use letters, digits and -._~+/= only.",
+            )
+        for server in route.servers.values():
+            if server is not None:
+                _check_server(server)
+    _check_unique("service_id", [route.service_id for route in routes])
+    _check_unique("port", [route.port for route in routes])
+
+
+def _check_server(server: Server) -> None:
+    _check_name("version_id", server.version_id)
+    host, port = server.address
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError as error:
+        raise ConfigError(f"version {server.version_id}: address {host!r} is no IPv4 address.") from error
+    if not 0 < port < 65536:
+        raise ConfigError(f"version {server.version_id}: port {port} is not within 1 to 65535.")
+    if not 0 <= server.weight <= 100:
+        raise ConfigError(
+            f"version {server.version_id}: weight {server.weight} is not within 0 to 100 percent."
+        )
+
+
+def _check_name(what: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{what} {name!r} is no name for a router: letters, digits and -_. only, at most 100."
+        )
+
+
+def _check_unique(what: str, values: Sequence[object]) -> None:
+    twice = {value for value in values if values.count(value) > 1}
+    if twice:
+        raise ConfigError(f"{what} {twice.pop()!r} is given to two routes.")
+
+
+def structure(routes: Sequence[Route]) -> str:
+    """Give a mark that changes whenever another process is needed: services, ports, open doors, the text itself."""
+    empty = [Route(r.service_id, r.port, r.token and "x", dict.fromkeys(SLOTS)) for r in routes]
+    return hashlib.sha256(render(empty).encode()).hexdigest()
+
+
+def maps(routes: Sequence[Route]) -> dict[str, dict[str, str]]:
+    """Give the content of the map files, by file name."""
+    seats = [(route, slot, route.servers.get(slot)) for route in routes for slot in SLOTS]
+    return {
+        TOKENS: {route.service_id: route.token for route in routes if route.token is not None},
+        VERSIONS: {f"{r.service_id}/{slot}": s.version_id if s else NOBODY for r, slot, s in seats},
+    }
+
+
+def render(routes: Sequence[Route]) -> str:
+    """Give the configuration text for these routes, in an order that does not depend on theirs."""
+    ordered = sorted(routes, key=lambda route: route.service_id)
+    return _HEAD + "".join(_service(route) for route in ordered)
+
+
+def _service(route: Route) -> str:
+    name = route.service_id
+    door = "" if route.token is None else _DOOR.format(name=name)
+    servers = "".join(_server(slot, route.servers.get(slot)) for slot in SLOTS)
+    return _SERVICE.format(name=name, port=route.port, door=door, servers=servers)
+
+
+def _server(slot: Slot, server: Server | None) -> str:
+    host, port = server.address if server else NOWHERE
+    tail = f"weight {server.weight}" if server else "weight 0 disabled"
+    return f"    server {slot} {host}:{port} {tail}\n"
+
+
+_HEAD = """\
+# Written by anyservice; changes by hand are lost.
+global
+    default-path config
+    nbthread 1
+    noreuseport
+    hard-stop-after 1h
+
+defaults
+    mode http
+    option idle-close-on-response
+    option http-server-close
+    option forwardfor
+    option redispatch 1
+    retries 3
+    retry-on conn-failure
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+    timeout http-request 30s
+    timeout http-keep-alive 75s
+    http-error status 502 content-type application/json string '{"detail":"the version that took this request broke off without an answer"}'
+    http-error status 503 content-type application/json string '{"detail":"no version of this service is ready"}' hdr Retry-After 1
+    http-error status 504 content-type application/json string '{"detail":"the version that took this request did not answer in time"}'
+
+backend unanswered
+    stick-table type string len 128 size 1m store gpc(1)
+"""
+
+_DOOR = """\
+    http-request set-var(txn.want) str({name}),map(tokens.map)
+    http-request set-var(txn.got) http_auth_bearer
+    http-request return status 401 content-type application/json string '{{"detail":"missing or invalid bearer token"}}' hdr WWW-Authenticate Bearer unless {{ var(txn.got),secure_memcmp(txn.want) }}
+"""
+
+_SERVICE = """
+frontend in:{name}
+    bind 127.0.0.1:{port}
+    use_backend next:{name} if {{ stopping }}
+    default_backend {name}
+
+backend next:{name}
+    server worker 127.0.0.1:{port}
+
+backend {name}
+    balance roundrobin
+{door}    http-request set-var(txn.a) str({name}/a),map(versions.map)
+    http-request set-var(txn.b) str({name}/b),map(versions.map)
+    acl pinned req.hdr(x-anyservice-version) -m found
+    acl pinned_a req.hdr(x-anyservice-version),strcmp(txn.a) eq 0
+    acl pinned_b req.hdr(x-anyservice-version),strcmp(txn.b) eq 0
+    http-request return status 404 content-type application/json string '{{"detail":"no such version takes requests here"}}' if pinned !pinned_a !pinned_b
+    http-request track-sc0 str({name}/a) table unanswered
+    http-request track-sc1 str({name}/b) table unanswered
+    http-response set-var(txn.answered) bool(true)
+    http-after-response sc-inc-gpc(0,0) if {{ srv_name a }} !{{ var(txn.answered) -m bool }}
+    http-after-response sc-inc-gpc(0,1) if {{ srv_name b }} !{{ var(txn.answered) -m bool }}
+    http-after-response set-header x-anyservice-version %[var(txn.a)] if {{ srv_name a }}
+    http-after-response set-header x-anyservice-version %[var(txn.b)] if {{ srv_name b }}
+    use-server a if pinned_a
+    use-server b if pinned_b
+{servers}"""
