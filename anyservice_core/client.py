@@ -30,6 +30,7 @@ from anyservice_core.models.iterator import AsyncResultIterator, ResultIterator
 from anyservice_core.models.status import ServiceStatus
 from anyservice_core.operations import deploying, services
 from anyservice_core.operations.listing import Listing, listing
+from anyservice_core.operations.relay import begin, follow
 from anyservice_core.operations.rollout import rollout
 from anyservice_core.transport import AsyncTransport, Transport
 
@@ -113,6 +114,8 @@ class Operations:
     prepare = operation(deploying.prepare)
     shift = operation(deploying.shift)
     rollout = operation(rollout)
+    begin_rollout = operation(begin)
+    follow_rollout = operation(follow)
     status = operation(services.status)
     wait = operation(services.wait)
     rollback = operation(services.rollback)

@@ -46,7 +46,7 @@ from anyservice_core.rollout.observe import Observation, observe
 from anyservice_core.rollout.plan import RolloutPlan
 from anyservice_core.rollout.report import Outcome, Phase, RolloutReport, Verdict
 
-__all__ = ["rollout"]
+__all__ = ["Rollout", "opened", "rollout"]
 
 SAVE_EVERY_S = 15.0
 _CONFLICTS = 3
@@ -72,6 +72,29 @@ def rollout(
     ``RolloutPausedError``, ``SupersededError`` or ``RolloutError``, with the report as ``report``;
     ``ConfigError`` and ``PlanError`` before anything is done.
     """
+    run = yield from opened(
+        config,
+        plan,
+        journal=journal,
+        force=force,
+        poll_interval_s=poll_interval_s,
+        cloud=cloud,
+        project=project,
+    )
+    return (yield from run.loop())
+
+
+def opened(
+    config: ServiceConfig | Mapping[str, Any] | str | Path,
+    plan: RolloutPlan | Mapping[str, Any] | str | Path,
+    *,
+    journal: Journal | Mapping[str, Any] | None,
+    force: bool,
+    poll_interval_s: float,
+    cloud: str | None,
+    project: str | None,
+) -> Op[Rollout]:
+    """A rollout that is ready to look; what cannot work, or is not to be tried again, ends here."""
     steps = RolloutPlan.parse(plan)
     if not poll_interval_s > 0:
         raise ConfigError(f"poll_interval_s: {poll_interval_s} is not a time in seconds above 0.")
@@ -80,10 +103,10 @@ def rollout(
         raise ConfigError("name: missing; a service needs one.")
     now = yield from Now()
     memory = _open(journal, prepared, force=force, at=now)
-    run = _Rollout(prepared.options(version_name=memory.version_name), steps, memory, poll_interval_s)
+    run = Rollout(prepared.options(version_name=memory.version_name), steps, memory, poll_interval_s)
     if memory.known_bad:
         yield from run.end(Outcome.ROLLED_BACK, _known_bad(memory), at=now)
-    return (yield from run.loop())
+    return run
 
 
 def _open(
@@ -119,7 +142,7 @@ def _known_bad(journal: Journal) -> str:
 
 
 @dataclass
-class _Rollout:
+class Rollout:
     """One rollout under way: its memory, and what it said last."""
 
     config: ServiceConfig
@@ -138,12 +161,15 @@ class _Rollout:
 
     def loop(self) -> Op[RolloutReport]:
         while True:
-            seen = yield from self.look()
-            if seen is not None:
-                report = yield from self.turn(seen)
-                if report is not None:
-                    return report
+            report = yield from self.step()
+            if report is not None:
+                return report
             yield from Sleep(self.pause_s)
+
+    def step(self) -> Op[RolloutReport | None]:
+        """One look, and what it calls for; the report once it is over."""
+        seen = yield from self.look()
+        return None if seen is None else (yield from self.turn(seen))
 
     @property
     def pause_s(self) -> float:
