@@ -53,6 +53,7 @@ def rollout() -> None:
 @click.pass_context
 def run(
     ctx: click.Context,
+    *,
     config_file: str,
     plan_file: str,
     journal: str | None,
@@ -76,12 +77,18 @@ def run(
     from anyservice_core.errors import RolloutError
 
     steps = _plan(plan_file)
-    wanted = {"force": force, "poll_interval_s": _duration("--poll-interval", poll_interval)}
+    every_s = _duration("--poll-interval", poll_interval)
     told = _Progress()
     with _interruptible(ctx, told), Client(host, on_report=told, on_save=_saver(journal)) as client:
         try:
             report = client.rollout(
-                config_file, steps, journal=_load(journal), cloud=cloud, project=project, **wanted
+                config_file,
+                steps,
+                journal=_load(journal),
+                force=force,
+                poll_interval_s=every_s,
+                cloud=cloud,
+                project=project,
             ).to_dict()
         except RolloutError as error:
             _show(error.report, as_json or output == "json")
