@@ -44,7 +44,9 @@ def _error_after(lines: list[str], frame: int) -> str:
     rest = lines[frame + 1 :]
     for index, line in enumerate(rest):
         if _ERROR.match(line):
-            more = [text for text in rest[index + 1 : index + 3] if text and not text.startswith((" ", "["))]
+            more = [
+                text for text in rest[index + 1 : index + 3] if text and not text.startswith((" ", "[", "="))
+            ]
             return " ".join([line, *more])
     return rest[-1].strip() if rest else "error"
 

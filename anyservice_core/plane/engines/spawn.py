@@ -70,8 +70,10 @@ def reap(pid: int) -> None:
 def exit_reason(pid: int) -> str:
     """Say how a child ended, as far as we know: `` (SIGKILL)``, `` (exit code 3)``, or nothing."""
     child = _children.get(pid)
-    if child is None or child.returncode is None:
+    if child is None:
         return ""
-    if child.returncode < 0:
-        return f" ({signal.Signals(-child.returncode).name})"
-    return f" (exit code {child.returncode})"
+    try:
+        code = child.wait(timeout=0.3)  # its threads may still be on their way out
+    except subprocess.TimeoutExpired:
+        return ""
+    return f" ({signal.Signals(-code).name})" if code < 0 else f" (exit code {code})"
