@@ -13,6 +13,7 @@ configuration). The master passes commands on to any of them (``@!<pid>``), so o
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -59,6 +60,7 @@ class HAProxy:
         self._record_path = state_dir / "router.json"
         self._config, self._log = self._dir / "haproxy.cfg", self._dir / "haproxy.log"
         self._socket = run_dir / "haproxy.sock"
+        self._holds: dict[int, socket.socket] = {}
         if len(os.fsencode(self._socket)) > MAX_SOCKET_PATH:
             raise PlaneError(
                 f"the path of the router's socket, {self._socket}, is longer than {MAX_SOCKET_PATH} bytes.",
@@ -137,6 +139,7 @@ class HAProxy:
             if not _wait(lambda: self._gone(session), STOP_S / 4):
                 session.kill()
                 _wait(lambda: self._gone(session), STOP_S)
+        self.release()
         self._socket.unlink(missing_ok=True)
         self._record_path.unlink(missing_ok=True)
 
@@ -169,6 +172,26 @@ class HAProxy:
         """Give the pids of the workers, the present one first, then the old ones that finish."""
         lines = self.ask("show proc").splitlines()
         return [int(words[0]) for words in map(str.split, lines) if len(words) > 1 and words[1] == "worker"]
+
+    def hold(self) -> None:
+        """Keep the present worker from ending before its last counts were read: an idle connection does."""
+        ports = self.record.get("ports") or [None]
+        worker = self.workers()[0]
+        if worker not in self._holds and ports[0]:
+            with contextlib.suppress(OSError):
+                self._holds[worker] = socket.create_connection(("127.0.0.1", ports[0]), timeout=REPLY_S)
+
+    def idle(self, worker: int) -> bool:
+        """Say whether an old worker has only our own connection left, so that nothing more will be counted."""
+        info = dict(
+            line.split(": ", 1) for line in self.tell(worker, ["show info"]).splitlines() if ": " in line
+        )
+        return info.get("CurrConns") == "1"
+
+    def release(self, *, keep: Sequence[int] = ()) -> None:
+        """Let go of every held worker but some."""
+        for worker in [worker for worker in self._holds if worker not in keep]:
+            self._holds.pop(worker).close()
 
     def tell(self, worker: int, lines: Sequence[str]) -> str:
         """Give commands to one worker; several go together, so that little time passes between them."""

@@ -99,6 +99,7 @@ class Router:
         before = self._proxy.read()
         try:
             _check_ports([route for route in routes if route.port not in self._proxy.record.get("ports", [])])
+            self._proxy.hold()
             self.counters()
             self._proxy.write(render(routes), maps(routes))
             self._proxy.reload()
@@ -135,7 +136,13 @@ class Router:
             self._keep(attach(fold(self._tally, self._read()), versions, lambda: uuid.uuid4().hex[:12]))
 
     def _read(self) -> list[Reading]:
-        return [self._read_worker(pid) for pid in self._proxy.workers()] if self._proxy.running() else []
+        if not self._proxy.running():
+            return []
+        present, *old = self._proxy.workers()
+        busy = [pid for pid in old if not self._proxy.idle(pid)]  # asked before their last reading
+        readings = [self._read_worker(pid) for pid in (present, *old)]
+        self._proxy.release(keep=[present, *busy])
+        return readings
 
     def _read_worker(self, pid: int) -> Reading:
         session = self._proxy.session()

@@ -6,9 +6,11 @@ requests it is read as well, and once it has gone, its last reading has been add
 and readings are kept in one file, so a plane that dies between two readings counts nothing twice
 and misses nothing.
 
-What may be lost: what a worker answers between its last reading and its end. The plane reads four
-times a second, and a worker that ends by itself has nothing left to answer, so that is the last
-quarter of a second of a HAProxy that was killed.
+What may be lost: what a worker counts between its last reading and its end. A killed HAProxy loses
+what came since the plane last read, a quarter of a second as a rule. An old worker ends by itself as
+soon as its last client has gone, so the router holds it by a connection of its own until it was read
+once more with nothing left to do. That hold ends after 30 s, or with the plane: a request that was under
+way at a reload and takes longer than that may go uncounted.
 
 When another version takes a seat, its total starts at zero with another ``incarnation``.
 """
