@@ -303,7 +303,8 @@ def _drifted(case: Case) -> Action | None:
 
 
 def _not_settled(case: Case) -> Action | None:
-    if case.journal.settled and case.seen.settled == case.journal.weight:
+    at = case.seen.settled
+    if at is not None and case.journal.settled and at == case.journal.weight:
         return None
     to = f" on the way to {case.journal.target} %" if case.journal.climbing(case.canary.weight) else ""
     why = f"the canary is {case.canary.state} at {case.canary.weight} %{to}"
