@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -26,6 +26,7 @@ from .base import EngineState, Observed, VersionSpec
 from .control import ControlServer
 from .essence import essence
 from .hostdir import HostDir
+from .overlay import overlay
 from .sessions import MARK, Session
 
 __all__ = ["Host", "Stopped", "run"]
@@ -76,6 +77,13 @@ class Host:
         """Say that the version serves at ``address``."""
         self._folder.write_once("ready", {"address": list(address)})
         self.report(EngineState.RUNNING, address=address)
+
+    def overlay(self, requirements: Sequence[str]) -> list[str]:
+        """Install ``requirements`` if need be; return the import path that has them, or nothing for none."""
+        if not requirements:
+            return []
+        self.report(EngineState.STARTING, f"installing {len(requirements)} requirement(s)")
+        return [str(overlay(requirements, Path(self.options["overlays"])))]
 
     def fail(self, message: str) -> None:
         """Leave the reason for whoever asks after this process ended."""

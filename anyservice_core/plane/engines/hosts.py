@@ -128,7 +128,8 @@ class HostEngine:
         host.clear()
         host.create()
         common = {"engine": self.name, "socket": str(self._socket(spec.version_id))}
-        host.write("spec", {"version": spec.to_dict(), **common, **self.host_options(spec.version_id)})
+        own = {"overlays": str(self._state_dir / "overlays"), **self.host_options(spec.version_id)}
+        host.write("spec", {"version": spec.to_dict(), **common, **own})
         variables = {**self.host_variables(spec), MARK: mark}
         try:
             pid = spawn.spawn(

@@ -28,9 +28,11 @@ def main() -> NoReturn:
 def serve(host: Host) -> None:
     applications = host.spec.applications
     surroundings = one_for_all(applications)
+    paths = [*surroundings.paths, *host.overlay(surroundings.requirements)]
     if surroundings.working_dir:
         os.chdir(surroundings.working_dir)
-    sys.path[:0] = surroundings.paths
+    sys.path[:0] = paths
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH")]))
     host.report(EngineState.STARTING, "importing the application")
     apps = {str(application.get("route_prefix") or "/"): load(application) for application in applications}
     host.report(EngineState.STARTING, "starting the application")

@@ -17,7 +17,7 @@ import signal
 import socket
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from anyservice_core.errors import PlaneError
@@ -26,7 +26,7 @@ from .base import EngineState, VersionSpec
 from .host import Host, run
 from .ray_lean import lean_head
 from .ray_status import AppReport, overall
-from .surroundings import import_paths, shared_variables
+from .surroundings import import_paths, requirements_of, shared_variables
 
 __all__ = ["deploy_config", "main"]
 
@@ -35,6 +35,7 @@ POLL_STARTING_S = 0.25
 POLL_RUNNING_S = 2.0  # each poll costs the cluster some milliseconds of a core
 SILENT_POLLS = 3
 STALE_S = 30.0  # a poll that takes longer hangs
+_TRANSLATED = {"env_vars", "working_dir", "py_modules", "pip", "uv"}
 PORTS = range(20_000, 32_000)  # below the range from which the kernel serves everybody else
 
 
@@ -43,13 +44,15 @@ def main() -> NoReturn:
 
 
 def serve(host: Host) -> None:
+    overlays = [host.overlay(requirements_of(app.get("runtime_env") or {})) for app in host.spec.applications]
+    config = deploy_config(host.spec, overlays)
     host.report(EngineState.STARTING, "starting its Ray cluster")
     with _reserved_port() as reserved:
         address = reserved.getsockname()
         try:
             client = _start_cluster(host, address)
             host.report(EngineState.STARTING, "deploying the applications")
-            _deploy(client, host.spec)
+            _deploy(client, config)
             host.stale_after_s = STALE_S
             _Watch(host, address).forever()
         finally:
@@ -95,35 +98,35 @@ def _start_cluster(host: Host, address: tuple[str, int]) -> Any:
     return _get_global_client()
 
 
-def _deploy(client: Any, spec: VersionSpec) -> None:
+def _deploy(client: Any, config: Mapping[str, Any]) -> None:
     from ray.serve.schema import ServeDeploySchema
 
-    client.deploy_apps(ServeDeploySchema.model_validate(deploy_config(spec)))
+    client.deploy_apps(ServeDeploySchema.model_validate(config))
 
 
-def deploy_config(spec: VersionSpec) -> dict[str, Any]:
+def deploy_config(spec: VersionSpec, overlays: Sequence[Sequence[str]]) -> dict[str, Any]:
     """The applications as Serve takes them: local folders as ``local://``, variables not already given.
 
     What all applications share is in the host's own environment, which workers inherit. Only the
     rest is left in ``env_vars``, because Ray shows those on a command line while a worker starts.
+    ``overlays`` are further import paths of each application.
     """
     shared = shared_variables(spec.applications, cautious=True)
-    config: dict[str, Any] = {"applications": [_application(app, shared) for app in spec.applications]}
-    if spec.logging_config:
-        config["logging_config"] = dict(spec.logging_config)
-    return config
+    apps = [_application(app, shared, paths) for app, paths in zip(spec.applications, overlays, strict=True)]
+    logging = {"logging_config": dict(spec.logging_config)} if spec.logging_config else {}
+    return {"applications": apps, **logging}
 
 
-def _application(application: Mapping[str, Any], shared: Mapping[str, str]) -> dict[str, Any]:
+def _application(
+    application: Mapping[str, Any], shared: Mapping[str, str], overlay: Sequence[str]
+) -> dict[str, Any]:
     given = application.get("runtime_env") or {}
-    runtime_env = {
-        key: value for key, value in given.items() if key not in {"env_vars", "working_dir", "py_modules"}
-    }
+    runtime_env = {key: value for key, value in given.items() if key not in _TRANSLATED}
     variables = {name: value for name, value in (given.get("env_vars") or {}).items() if name not in shared}
     if given.get("working_dir"):
         runtime_env["working_dir"] = f"local://{given['working_dir']}"
-    if given.get("py_modules"):
-        paths = [*import_paths(application), variables.get("PYTHONPATH", "")]
+    if given.get("py_modules") or overlay:
+        paths = [*import_paths(application), *overlay, variables.get("PYTHONPATH")]
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     if variables:
         runtime_env["env_vars"] = variables

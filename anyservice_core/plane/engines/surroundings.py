@@ -9,7 +9,7 @@ from typing import Any
 
 from anyservice_core.errors import PlaneError
 
-__all__ = ["Surroundings", "import_paths", "one_for_all", "shared_variables"]
+__all__ = ["Surroundings", "import_paths", "one_for_all", "requirements_of", "shared_variables"]
 
 Applications = Sequence[Mapping[str, Any]]
 

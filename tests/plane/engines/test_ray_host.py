@@ -11,9 +11,11 @@ from anyservice_core.plane.engines import RayEngine, VersionSpec
 from anyservice_core.plane.engines.ray_host import deploy_config
 
 
-def config(*runtime_envs: dict[str, Any], **more: Any) -> dict[str, Any]:
+def config(
+    *runtime_envs: dict[str, Any], overlays: list[list[str]] | None = None, **more: Any
+) -> dict[str, Any]:
     apps = tuple({"import_path": "main:app", "runtime_env": runtime_env} for runtime_env in runtime_envs)
-    return deploy_config(VersionSpec("v", apps, **more))
+    return deploy_config(VersionSpec("v", apps, **more), overlays or [[] for _ in apps])
 
 
 def test_a_local_folder_becomes_a_local_uri() -> None:
@@ -42,6 +44,12 @@ def test_modules_are_found_before_the_users_own_path() -> None:
     """py_modules go in front of a PYTHONPATH that the user set."""
     runtime_env = {"py_modules": ["/m"], "env_vars": {"PYTHONPATH": "/mine"}}
     assert config(runtime_env)["applications"][0]["runtime_env"]["env_vars"]["PYTHONPATH"] == "/m:/mine"
+
+
+def test_requirements_become_a_path() -> None:
+    """Ray need not install what was installed already: pip is replaced by a folder to import from."""
+    app = config({"pip": ["x"], "working_dir": "/w"}, overlays=[["/overlay"]])["applications"][0]
+    assert app["runtime_env"] == {"working_dir": "local:///w", "env_vars": {"PYTHONPATH": "/w:/overlay"}}
 
 
 def test_logging_goes_along() -> None:
