@@ -1,0 +1,56 @@
+"""Progressive delivery of Ray Serve services as Airflow tasks.
+
+Operators are in ``airflow_provider.operators``, the sensor in ``airflow_provider.sensors``. This module
+is read whenever Airflow lists its providers, so it imports nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["get_provider_info"]
+
+
+def get_provider_info() -> dict[str, Any]:
+    """What Airflow shows of this provider: its connection type with a form, and its links."""
+    return {
+        "package-name": "anyservice",
+        "name": "Anyservice",
+        "description": "Progressive delivery for Ray Serve services on an Anyscale-compatible control plane.",
+        "connection-types": [
+            {
+                "connection-type": "anyservice",
+                "hook-class-name": "airflow_provider.hooks.ServiceHook",
+                "hook-name": "Anyservice",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "login", "port"],
+                    "relabeling": {"host": "Control plane", "password": "API token"},
+                    "placeholders": {
+                        "host": "https://console.anyscale.com, or local for the plane on this machine",
+                        "password": "may stay empty for the plane on this machine",
+                    },
+                },
+                "conn-fields": _CONN_FIELDS,
+            }
+        ],
+        "extra-links": ["airflow_provider.links.ServiceLink"],
+    }
+
+
+_CONN_FIELDS: dict[str, Any] = {
+    "cloud": {
+        "label": "Cloud",
+        "schema": {"type": ["string", "null"]},
+        "description": "Default: the organization's",
+    },
+    "project": {
+        "label": "Project",
+        "schema": {"type": ["string", "null"]},
+        "description": "Default: the cloud's",
+    },
+    "verify_tls": {"label": "Verify TLS", "schema": {"type": "boolean", "default": True}},
+    "timeout_s": {
+        "label": "Timeout of one request, in seconds",
+        "schema": {"type": "number", "minimum": 1, "default": 30},
+    },
+}

@@ -1,0 +1,114 @@
+"""What the operators share: reaching a goal, in the worker or deferred, and what a kill means."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider.errors import GRACE_S, TaskDeferralTimeout, airflow_errors, failure, result_of
+from airflow_provider.goals import judged
+from airflow_provider.hooks import ServiceHook
+from airflow_provider.killing import OnKill, take_back
+from airflow_provider.links import ServiceLink
+from airflow_provider.summary import summary
+from airflow_provider.triggers import WaitTrigger
+from anyservice_core import Client, ServiceStatus, WaitTimeoutError
+
+__all__ = ["ServiceOperator"]
+
+
+class ServiceOperator(BaseOperator):
+    """An operator that acts on a service and waits for what comes of it.
+
+    Args:
+        wait: whether the task's success means that the goal is reached, or only that it was asked for.
+        timeout_s: seconds to wait, from when the task began to wait.
+        poll_interval_s: seconds between looks at the service.
+        deferrable: wait in the triggerer, without a worker; by default as ``[operators] default_deferrable``.
+        conn_id: the Airflow connection to the control plane.
+    """
+
+    hook_class: type[ServiceHook] = ServiceHook
+    operator_extra_links = (ServiceLink(),)
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        wait: bool = True,
+        timeout_s: float = 1800.0,
+        poll_interval_s: float = 5.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        on_kill: OnKill = "leave",
+        conn_id: str = ServiceHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait = wait
+        self.timeout_s = timeout_s
+        self.poll_interval_s = poll_interval_s
+        self.deferrable = deferrable
+        self.on_kill_do: OnKill = on_kill
+        self.conn_id = conn_id
+        self.mine: dict[str, Any] | None = None  # the canary that a kill may take back
+
+    @property
+    def hook(self) -> ServiceHook:
+        return self.hook_class(self.conn_id)
+
+    def reach(
+        self, context: Any, client: Client, status: ServiceStatus, goal: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Wait for ``goal``, which holds arguments of ``Client.wait``; deferred, the rest is in ``resume``."""
+        ServiceLink.leave(context, client.settings.host, status.id)
+        if self.wait and judged(status, goal) is not None:
+            if self.deferrable:
+                self._defer(status.id, goal)
+            status = client.wait(
+                id=status.id, **goal, timeout_s=self.timeout_s, poll_interval_s=self.poll_interval_s
+            )
+        return self.done(context, summary(status))
+
+    def _defer(self, service_id: str, goal: Mapping[str, Any]) -> None:
+        self.defer(
+            trigger=WaitTrigger(
+                conn_id=self.conn_id,
+                poll_interval_s=self.poll_interval_s,
+                mine=self.mine,
+                on_kill_do=self.on_kill_do,
+                service={"id": service_id},
+                goal=goal,
+                deadline=time.time() + self.timeout_s,
+            ),
+            method_name="resume",
+            timeout=timedelta(seconds=self.timeout_s + GRACE_S),
+        )
+
+    def resume(self, context: Any, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Go on after the triggerer has seen the end."""
+        return self.done(context, result_of(event))
+
+    def done(self, context: Any, result: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Turn the service's last state into the task's result."""
+        return result
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Let a time-out by the framework end as our own would; otherwise it would pass ``resume`` by."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            error = WaitTimeoutError(
+                "No word from the triggerer in time.",
+                hint="Is a triggerer running? The service is left as it is; clear this task to go on.",
+            )
+            return self.resume(context, failure(error))
+
+    def on_kill(self) -> None:
+        """The worker was told to stop: leave the service serving, or take the canary back where asked."""
+        if self.on_kill_do == "rollback" and self.mine is not None:
+            with airflow_errors(), self.hook.get_conn() as client:
+                client.run(take_back(**self.mine))

@@ -1,0 +1,68 @@
+"""Our error tree in Airflow's terms: fail now where trying again is no use, else let ``retries`` decide.
+
+An error that happens in the triggerer travels to the worker as the payload of an event, which is plain
+JSON, and is raised there as if it had happened there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from anyservice_core import AnyserviceError
+
+try:
+    from airflow.sdk.exceptions import TaskDeferralTimeout
+except ImportError:  # Airflow 2
+    from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
+
+__all__ = ["GRACE_S", "TaskDeferralTimeout", "airflow_errors", "failure", "result_of", "success"]
+
+# A trigger ends by itself at its deadline. Airflow's own time-out, a good while later, is for a triggerer
+# that is gone: it ends the task without a word from the trigger.
+GRACE_S = 300.0
+
+
+@contextmanager
+def airflow_errors() -> Iterator[None]:
+    """Turn an error that trying again cannot mend into ``AirflowFailException``; others pass."""
+    try:
+        yield
+    except AnyserviceError as error:
+        if error.retryable:
+            raise
+        raise AirflowFailException(str(error)) from None
+
+
+def success(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a good end, as an event's payload."""
+    return {"status": "success", "result": dict(result)}
+
+
+def failure(error: AnyserviceError) -> dict[str, Any]:
+    """Describe a bad end, as an event's payload."""
+    return {
+        "status": "error",
+        "error": type(error).__name__,
+        "message": str(error),
+        "retryable": error.retryable,
+        "report": getattr(error, "report", None),
+    }
+
+
+def result_of(event: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Give the result of an event that came back from a trigger, or raise the error that it carries.
+
+    Raises:
+        AirflowFailException: trying again is no use.
+        AirflowException: it may be of use, or the event is not one of ours.
+    """
+    kind = event.get("status") if isinstance(event, Mapping) else None
+    if event is None or kind not in {"success", "error"}:
+        raise AirflowException(f"The trigger came back with an event that is not one of its own: {event!r}.")
+    if kind == "success":
+        return dict(event["result"])
+    raise (AirflowException if event["retryable"] else AirflowFailException)(event["message"])

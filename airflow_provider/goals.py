@@ -1,0 +1,24 @@
+"""One look at what a wait is for, before a worker is given up for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from anyservice_core import ServiceStatus, WaitFailedError
+from anyservice_core.operations.waiting import Failed, Goal, Pending, judge
+
+__all__ = ["judged"]
+
+
+def judged(status: ServiceStatus, goal: Mapping[str, Any]) -> str | None:
+    """Say what is missing to ``goal``, which holds arguments of ``Client.wait``; ``None`` when it is reached.
+
+    Raises:
+        WaitFailedError: waiting is no use.
+    """
+    wanted = Goal.of(**goal)
+    verdict = judge(status, wanted)
+    if isinstance(verdict, Failed):
+        raise WaitFailedError(f"Service {status.name!r} will not reach {wanted}: {verdict.reason}.")
+    return verdict.reason if isinstance(verdict, Pending) else None

@@ -1,0 +1,124 @@
+"""From an Airflow connection to the core's clients. What they do is theirs: nothing is done over here.
+
+A connection as JSON, as URI, or made in the UI's form:
+
+    {"conn_type": "anyservice", "host": "https://console.anyscale.com", "password": "<token>",
+     "extra": {"cloud": "main", "project": "shop", "verify_tls": true, "timeout_s": 30}}
+    anyservice://:<token>@console.anyscale.com/?project=shop
+    {"conn_type": "anyservice", "host": "local"}          the plane on this machine, with its own token
+
+An empty host or token is looked for where the command line looks, see ``anyservice_core.settings``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import httpx
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from anyservice_core import AnyserviceError, AsyncClient, Client, ConfigError
+
+__all__ = ["ServiceHook"]
+
+_log = logging.getLogger("airflow_provider")
+_YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+_ON_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
+
+class ServiceHook(BaseHook):
+    """Clients for the control plane that a connection names.
+
+    ``get_conn()`` gives a ``Client``, ``await aget_conn()`` an ``AsyncClient``; both are context managers.
+    What they report is logged line by line, and so is in the task's log. ``on_save`` takes what an
+    operation wants kept for a later run of it. To reach something else, such as a fake in a test,
+    subclass the hook and set ``hook_class`` of an operator, sensor or trigger.
+    """
+
+    conn_name_attr: ClassVar[str] = "conn_id"
+    default_conn_name: ClassVar[str] = "anyservice_default"
+    conn_type: ClassVar[str] = "anyservice"
+    hook_name: ClassVar[str] = "Anyservice"
+
+    def __init__(self, conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+
+    def get_conn(self, *, on_save: Callable[[str, Any], None] | None = None) -> Client:
+        """Give a client. Raises ``ConfigError`` for a connection that cannot work."""
+        conn = self.get_connection(self.conn_id)
+        if conn.password:
+            mask_secret(conn.password)
+        options, verify_tls = client_options(self.conn_id, conn, conn.extra_dejson)
+        transport = None if verify_tls else httpx.HTTPTransport(verify=False)
+        return Client(**options, transport=transport, on_report=report, on_save=on_save)
+
+    async def aget_conn(self, *, on_save: Callable[[str, Any], None] | None = None) -> AsyncClient:
+        """Give an async client, without a blocking call. Raises ``ConfigError`` like ``get_conn``."""
+        conn = await get_async_connection(self.conn_id, hook=self)  # masks the password itself
+        options, verify_tls = client_options(self.conn_id, conn, await get_async_extra_dejson(conn))
+        transport = None if verify_tls else httpx.AsyncHTTPTransport(verify=False)
+        return AsyncClient(**options, transport=transport, on_report=report, on_save=on_save)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for one page of services: it needs host, token and TLS to be right."""
+        try:
+            with self.get_conn() as client:
+                next(iter(client.list(max_items=1)), None)
+        except AnyserviceError as error:
+            return False, str(error)
+        return True, "The control plane answers, and takes the token."
+
+
+def report(event: object) -> None:
+    """Write one line to the log of the task, from a worker or from the triggerer."""
+    _log.info("%s", event)
+
+
+def client_options(conn_id: str, conn: Any, extra: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """What the core's clients want to know, from an Airflow connection and its extras; and whether to verify TLS.
+
+    Raises ``ConfigError`` naming the connection and the field.
+    """
+    try:
+        options = {
+            "host": _host(conn),
+            "token": conn.password or None,
+            "cloud": extra.get("cloud") or None,
+            "project": extra.get("project") or None,
+            "timeout_s": _seconds("timeout_s", extra.get("timeout_s")),
+        }
+        return options, _flag("verify_tls", extra.get("verify_tls"))
+    except ConfigError as error:
+        raise ConfigError(f"Connection {conn_id!r}: {error.message}", hint=error.hint) from None
+
+
+def _host(conn: Any) -> str | None:
+    host = (conn.host or "").strip().rstrip("/")
+    if not host or host == "local":
+        return host or None
+    if "://" not in host:
+        scheme = conn.schema or ("http" if host in _ON_THIS_MACHINE else "https")
+        host = f"{scheme}://{f'[{host}]' if ':' in host else host}"
+    return f"{host}:{conn.port}" if conn.port else host
+
+
+def _flag(name: str, value: Any) -> bool:
+    """Read a switch that a URI or a form may have made a text."""
+    text = "true" if value is None else str(value).strip().lower()
+    if text not in _YES | _NO:
+        raise ConfigError(f"{name}: {value!r} is neither true nor false.")
+    return text in _YES
+
+
+def _seconds(name: str, value: Any) -> float:
+    try:
+        seconds = 30.0 if value in {None, ""} else float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not seconds > 0:
+        raise ConfigError(f"{name}: {value!r} is not a time in seconds above 0.")
+    return seconds

@@ -1,0 +1,51 @@
+"""What becomes of a canary when its task is killed: nothing, unless ``on_kill="rollback"`` was asked for.
+
+Airflow calls ``on_kill`` of a deferred task alike for *mark failed*, *mark success* and *clear*, but only
+the first means "take it back". So the task's state is looked up, and anything but "failed" leaves the
+service alone: undoing what a person has just accepted would be the worse mistake.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal, TypeAlias
+
+from asgiref.sync import sync_to_async
+
+from anyservice_core.effects import Op, Report
+from anyservice_core.operations import services
+
+__all__ = ["OnKill", "marked_failed", "take_back"]
+
+OnKill: TypeAlias = Literal["leave", "rollback"]
+_log = logging.getLogger("airflow_provider")
+
+
+def take_back(version: str, **where: Any) -> Op[None]:
+    """Roll back if the canary is still ``version``; a stranger's is never touched. ``where`` names the service."""
+    seen = yield from services.glance(**where)
+    if seen.canary_version is None or not seen.canary_version.is_called(version):
+        yield from Report(f"{seen.name}: the task was killed; no canary of its own is there to take back")
+        return
+    yield from services.rollback(id=seen.id)
+    yield from Report(f"{seen.name}: the task was killed, its canary {version} is taken back")
+
+
+async def marked_failed(ti: Any) -> bool:
+    """Whether the task of a trigger was marked failed, as opposed to success or cleared."""
+    try:
+        return await sync_to_async(_state)(ti) == "failed"
+    except Exception:  # noqa: BLE001  # the look-up is not a public part of Airflow: when it fails, leave the service alone
+        _log.warning("The task's state could not be looked up; the service is left as it is.", exc_info=True)
+        return False
+
+
+def _state(ti: Any) -> str | None:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    states = RuntimeTaskInstance.get_task_states(
+        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+    )
+    of_run = states.get(ti.run_id, {})
+    state: str | None = of_run.get(ti.task_id, of_run.get(f"{ti.task_id}_{ti.map_index}"))
+    return state

@@ -1,0 +1,140 @@
+"""Waiting in the triggerer: many tasks on one event loop, none of them holding a worker.
+
+What a trigger is given is kept in Airflow's database, so it is plain JSON and no secret: a connection's
+name, a service's id, a goal or a plan. It never holds a config, whose ``env_vars`` may be secret.
+
+A trigger lets a poll interval pass before it looks: the worker has just looked, and an event that comes
+before the worker has let go of the task would be lost. There is no ``cleanup``: it would also run when a
+triggerer shuts down, and nothing answers then.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar
+
+import anyio
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider.errors import failure, success
+from airflow_provider.hooks import ServiceHook
+from airflow_provider.killing import OnKill, marked_failed, take_back
+from airflow_provider.summary import summary
+from anyservice_core import AnyserviceError, AsyncClient, WaitTimeoutError
+
+__all__ = ["RolloutTrigger", "ServiceTrigger", "WaitTrigger"]
+
+_log = logging.getLogger("airflow_provider")
+
+
+class ServiceTrigger(BaseTrigger):
+    """What the triggers share: a conversation on an ``AsyncClient`` that ends in one event.
+
+    ``mine`` says which canary a kill may take back, as ``take_back`` takes it; ``None``: none.
+    """
+
+    hook_class: type[ServiceHook] = ServiceHook
+    names: ClassVar[tuple[str, ...]] = ("conn_id", "poll_interval_s", "mine", "on_kill_do")
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        poll_interval_s: float,
+        mine: Mapping[str, Any] | None = None,
+        on_kill_do: OnKill = "leave",
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.conn_id = conn_id
+        self.poll_interval_s = poll_interval_s
+        self.mine = mine
+        self.on_kill_do = on_kill_do
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the class's path and the arguments that make this trigger again."""
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {name: getattr(self, name) for name in self.names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait for the end, and tell it. An error that is not ours fails the task with its traceback."""
+        await anyio.sleep(self.poll_interval_s)
+        try:
+            payload = await self.outcome(self.hook_class(self.conn_id))
+        except AnyserviceError as error:
+            payload = failure(error)
+        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+    async def outcome(self, hook: ServiceHook) -> dict[str, Any]:
+        """Give the payload of a good end, or raise one of our errors."""
+        raise NotImplementedError
+
+    async def on_kill(self) -> None:
+        """A person ended the deferred task: take the canary back if that was asked for, and meant."""
+        if self.on_kill_do != "rollback" or self.mine is None:
+            return
+        if not await marked_failed(self.task_instance):
+            _log.info("The task was not marked failed: the service is left as it is.")
+            return
+        async with await self.hook_class(self.conn_id).aget_conn() as client:
+            await client.run(take_back(**self.mine))
+
+
+class WaitTrigger(ServiceTrigger):
+    """Waits until a service reaches a goal.
+
+    ``goal`` holds arguments of ``Client.wait``. ``deadline`` is in seconds since the epoch: however often
+    triggerers are restarted, it does not move.
+    """
+
+    names = (*ServiceTrigger.names, "service", "goal", "deadline")
+
+    def __init__(
+        self, *, service: Mapping[str, Any], goal: Mapping[str, Any], deadline: float, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.service = dict(service)
+        self.goal = dict(goal)
+        self.deadline = deadline
+
+    async def outcome(self, hook: ServiceHook) -> dict[str, Any]:
+        left_s = self.deadline - time.time()
+        if left_s <= 0:
+            raise WaitTimeoutError("The deadline of the wait has passed.")
+        async with await hook.aget_conn() as client:
+            return success(summary(await self._wait(client, left_s)))
+
+    async def _wait(self, client: AsyncClient, left_s: float) -> Any:
+        pause_s = max(self.poll_interval_s, 0.1)
+        return await client.wait(**self.service, **self.goal, timeout_s=left_s, poll_interval_s=pause_s)
+
+
+class RolloutTrigger(ServiceTrigger):
+    """Goes on with a rollout that a worker has begun, to its end.
+
+    ``relay`` is what ``Client.begin_rollout`` gave, ``plan`` the plan, both as plain values. The journal comes
+    back with the event, for the worker to keep.
+    """
+
+    names = (*ServiceTrigger.names, "relay", "plan")
+
+    def __init__(self, *, relay: Mapping[str, Any], plan: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.relay = dict(relay)
+        self.plan = dict(plan)
+        self.journal: dict[str, Any] = self.relay["journal"]
+
+    async def outcome(self, hook: ServiceHook) -> dict[str, Any]:
+        try:
+            async with await hook.aget_conn(on_save=self._keep) as client:
+                report = await client.follow_rollout(
+                    self.relay, self.plan, poll_interval_s=max(self.poll_interval_s, 0.1)
+                )
+        except AnyserviceError as error:
+            return {**failure(error), "journal": self.journal}
+        ended = success(report.to_dict()) if report else {"status": "time_to_deploy"}
+        return {**ended, "journal": self.journal}
+
+    def _keep(self, _key: str, journal: Any) -> None:
+        self.journal = journal.model_dump(mode="json")
