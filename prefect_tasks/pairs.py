@@ -1,0 +1,127 @@
+"""One definition, two tasks: the same call, made by a sync and by an async client.
+
+A definition calls nothing. It says with which credentials and what to ask of the client, as an ``Ask``;
+``pair`` makes of it a task that waits for the answer and one that awaits it. Both carry the definition's
+name, signature and docstring, so that a run of the one looks like a run of the other.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar
+
+import anyio
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import exponential_backoff
+
+from anyservice_core import AnyserviceError, Client, ResultIterator
+from prefect_tasks.blocks import AnyserviceCredentials, Credentials
+from prefect_tasks.watching import Watch
+
+__all__ = ["ONCE", "PATIENTLY", "Ask", "is_retryable", "pair"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Pair: TypeAlias = tuple[Task[P, T], Task[P, Coroutine[Any, Any, T]]]
+
+_LAST_WORDS_S: Final = 10.0
+
+
+def is_retryable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
+    """Whether trying again may help, which the core's errors know. A plain function, as Prefect 3.7 needs."""
+    error = state.data
+    return isinstance(error, AnyserviceError) and error.retryable
+
+
+# Nothing is cached: a status must be fresh, and a change that comes out of a cache did not happen.
+ONCE: Final[Mapping[str, Any]] = {"retries": 0, "cache_policy": NO_CACHE, "persist_result": False}
+# The core has tried for some seconds by itself; this bears with a plane that is away for minutes.
+PATIENTLY: Final[Mapping[str, Any]] = {
+    **ONCE,
+    "retries": 3,
+    "retry_delay_seconds": exponential_backoff(10),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": is_retryable,
+}
+
+
+@dataclass(frozen=True)
+class Ask(Generic[T]):
+    """What to ask of a client, by whose leave, and who is told how it goes."""
+
+    credentials: Credentials
+    call: Callable[[Client], T]
+    watch: Watch = field(default_factory=Watch)
+
+
+def pair(
+    define: Callable[P, Ask[T]], *, named: Callable[[dict[str, Any]], str], options: Mapping[str, Any] = ONCE
+) -> Pair[P, T]:
+    """Make the sync and the async task of a definition. ``named`` names a run by its parameters."""
+
+    @functools.wraps(define)
+    def ask(*args: P.args, **kwargs: P.kwargs) -> T:
+        return _ask(define(*args, **kwargs))
+
+    @functools.wraps(define)
+    async def aask(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await _aask(define(*args, **kwargs))
+
+    name = define.__name__.strip("_")
+    ask.__qualname__, aask.__qualname__ = name, f"a{name}"  # what tells them apart as background tasks
+
+    def run_name(parameters: dict[str, Any]) -> str:
+        return named(parameters)
+
+    settings: dict[str, Any] = {"name": name, "task_run_name": run_name, **options}
+    return task(ask, **settings), task(aask, **settings)
+
+
+def _ask(ask: Ask[T]) -> T:
+    block, watch = _opened(ask.credentials), ask.watch
+    with block.get_client(on_report=watch.see) as client:
+        try:
+            answer: T = _collected(ask.call(client))
+        except BaseException as error:  # a cancelled run too
+            watch.end(error)
+            raise
+        watch.end(answer)
+        return answer
+
+
+async def _aask(ask: Ask[T]) -> T:
+    block, watch = await _aopened(ask.credentials), ask.watch
+    async with block.get_async_client(on_report=watch.asee) as client:
+        try:
+            answer: T = await _acollected(ask.call(client))  # type: ignore[arg-type]  # the same calls, to await
+        except BaseException as error:
+            with anyio.move_on_after(_LAST_WORDS_S, shield=True):
+                await watch.aend(error)
+            raise
+        await watch.aend(answer)
+        return answer
+
+
+def _collected(answer: Any) -> Any:
+    return [*answer] if isinstance(answer, ResultIterator) else answer
+
+
+async def _acollected(answer: Any) -> Any:
+    return [item async for item in answer] if isinstance(answer, AsyncIterable) else await answer
+
+
+def _opened(credentials: Credentials) -> AnyserviceCredentials:
+    if isinstance(credentials, str):
+        return AnyserviceCredentials.named(credentials)
+    return credentials or AnyserviceCredentials()
+
+
+async def _aopened(credentials: Credentials) -> AnyserviceCredentials:
+    if isinstance(credentials, str):
+        return await AnyserviceCredentials.anamed(credentials)
+    return credentials or AnyserviceCredentials()
