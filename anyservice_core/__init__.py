@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         SortOrder,
         TracingConfig,
     )
+    from anyservice_core.rollout import Journal, RolloutPlan, RolloutReport
 
 __all__ = [
     "AnyserviceError",
@@ -57,6 +58,7 @@ __all__ = [
     "ConfigError",
     "ConflictError",
     "DecodeError",
+    "Journal",
     "NotFoundError",
     "PlanError",
     "PlaneError",
@@ -66,6 +68,8 @@ __all__ = [
     "RolledBackError",
     "RolloutError",
     "RolloutPausedError",
+    "RolloutPlan",
+    "RolloutReport",
     "ServiceConfig",
     "ServiceId",
     "ServiceSortField",
@@ -86,13 +90,15 @@ __all__ = [
 ]
 
 
-def _room_of(name: str) -> str | None:
+def _room_of(name: str) -> str:
     """The module that holds a public name."""
     if name in {"Client", "AsyncClient"}:
         return "anyservice_core.client"
     if name.endswith("Error"):
         return "anyservice_core.errors"
-    return "anyservice_core.models" if name in __all__ else None
+    if name in {"Journal", "RolloutPlan", "RolloutReport"}:
+        return "anyservice_core.rollout"
+    return "anyservice_core.models"
 
 
 def __getattr__(name: str) -> Any:
@@ -100,9 +106,9 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("importlib.metadata").version("anyservice")
     if name == "service":
         return importlib.import_module("anyservice_core.service")
-    if name not in __all__ or (room := _room_of(name)) is None:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(room), name)
+    value = getattr(importlib.import_module(_room_of(name)), name)
     globals()[name] = value
     return value
 

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from anyservice_core.errors import ConfigError
 
@@ -183,8 +183,8 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _checked_host(host: str) -> str:
-    url = urlsplit(host)
-    if url.scheme not in {"http", "https"} or not url.hostname:
+    url = _split(host)
+    if url is None or url.scheme not in {"http", "https"} or not url.hostname:
         raise ConfigError(
             f"host: {_without_user(host)!r} is not a web address.",
             hint=f"It looks like {DEFAULT_HOST}, or is the word `local` for a plane on this machine.",
@@ -194,6 +194,15 @@ def _checked_host(host: str) -> str:
             "host: must not hold a user or password.", hint="The token has a setting of its own."
         )
     return host
+
+
+def _split(host: str) -> SplitResult | None:
+    try:
+        url = urlsplit(host)
+        _ = url.port  # read here, since a bad one is found only then
+    except ValueError:
+        return None
+    return url
 
 
 def _without_user(host: str) -> str:

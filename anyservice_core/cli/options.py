@@ -67,10 +67,14 @@ def _name_in(path: str) -> str:
 
 @contextmanager
 def connected(host: str | None) -> Iterator[Client]:
-    """A client that tells its progress on stderr."""
+    """A client that tells its progress on stderr.
+
+    The context's ``obj`` may make it, ``(host, on_report=...) -> Client``: this is how tests bring their plane.
+    """
     from anyservice_core.client import Client
 
-    with Client(host, on_report=say) as client:
+    make = click.get_current_context().obj or Client
+    with make(host, on_report=say) as client:
         yield client
 
 

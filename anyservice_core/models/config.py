@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from anyservice_core.errors import ConfigError
 
@@ -31,6 +31,12 @@ class _Model(BaseModel):
                 super().__init__(**fields)
             except ValidationError as error:
                 raise _config_error(type(self), error) from None
+            if problem := self._problem():
+                raise ConfigError(f"{type(self).__name__}: {problem}.")
+
+    def _problem(self) -> str | None:
+        """What does not fit together. Asked of what users make, never of what servers have: see ``mapping.py``."""
+        return None
 
     def options(self, **fields: Any) -> Self:
         """A copy with these fields overwritten, checked like a new one."""
@@ -108,12 +114,8 @@ class ServiceConfig(_Model):
     tags: dict[str, str] | None = None
     connections: list[str] | None = None
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        problem = next(_problems(self), None)
-        if problem:
-            raise ValueError(problem)
-        return self
+    def _problem(self) -> str | None:
+        return next(_problems(self), None)
 
     @classmethod
     def from_yaml(cls, path: str | Path, *, base: str | Path | None = None) -> Self:
@@ -154,7 +156,7 @@ def _join(base: Path, path: str) -> str:
     return path if "://" in path else str(base / Path(path).expanduser())
 
 
-def _problems(config: ServiceConfig) -> Any:
+def _problems(config: ServiceConfig) -> Iterator[str]:
     if not config.applications:
         yield "applications: empty; at least one is needed, such as {import_path: 'main:app'}"
     for index, application in enumerate(config.applications):

@@ -38,14 +38,14 @@ class _Pages(Generic[T]):
         self._cursor = page.following
         self._done = page.following is None
 
-    def _take(self) -> T | None:
-        """The next item; ``None`` when there is none left or enough were read."""
+    def _take(self) -> list[T]:
+        """The next item, or nothing when there is none left or enough were read."""
         if not self._ready or self._left == 0:
-            return None
+            return []
         if self._left is not None:
             self._left -= 1
             self._done = self._done or self._left == 0
-        return self._ready.popleft()
+        return [self._ready.popleft()]
 
 
 class ResultIterator(_Pages[T], Iterator[T]):
@@ -61,10 +61,9 @@ class ResultIterator(_Pages[T], Iterator[T]):
     def __next__(self) -> T:
         while self._hungry:
             self._feed(self._fetch(self._cursor))
-        item = self._take()
-        if item is None:
-            raise StopIteration
-        return item
+        for item in self._take():
+            return item
+        raise StopIteration
 
 
 class AsyncResultIterator(_Pages[T], AsyncIterator[T]):
@@ -80,7 +79,6 @@ class AsyncResultIterator(_Pages[T], AsyncIterator[T]):
     async def __anext__(self) -> T:
         while self._hungry:
             self._feed(await self._fetch(self._cursor))
-        item = self._take()
-        if item is None:
-            raise StopAsyncIteration
-        return item
+        for item in self._take():
+            return item
+        raise StopAsyncIteration

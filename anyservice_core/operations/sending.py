@@ -228,6 +228,10 @@ def _moment(text: str) -> datetime:
 
 def place(request: Request) -> str:
     """Method and place for a message, without the query: it may hold a secret."""
-    url = urlsplit(request.path)
-    host = f"{url.scheme}://{url.hostname}{f':{url.port}' if url.port else ''}" if url.netloc else ""
+    try:
+        url = urlsplit(request.path)
+        port = f":{url.port}" if url.port else ""
+    except ValueError:
+        return f"{request.method} an address that cannot be read"
+    host = f"{url.scheme}://{url.hostname}{port}" if url.netloc else ""
     return f"{request.method} {host}{url.path}"

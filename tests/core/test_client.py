@@ -1,0 +1,365 @@
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import anyio
+import httpx
+import pytest
+
+from anyservice_core import AsyncClient, Client, ConfigError, TransportError
+from anyservice_core.effects import Call, Now, Report, Request, Save, Sleep, Upload
+from anyservice_core.errors import DecodeError
+from anyservice_core.models import ServiceConfig
+
+HOST, TOKEN = "http://plane.test", "aph0_very_secret"
+CONFIG = ServiceConfig(name="recommender", applications=[{"import_path": "main:app"}])
+
+
+def answering(handler):
+    """A client whose network is a function, and what it was asked."""
+    asked: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return handler(request)
+
+    return httpx.MockTransport(handle), asked
+
+
+def fine(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json={"result": {}})
+
+
+def client(transport, **options) -> Client:
+    return Client(HOST, TOKEN, transport=transport, **options)
+
+
+class Both:
+    """Runs an operation in either colour."""
+
+    def __init__(self, colour: str) -> None:
+        self.colour = colour
+
+    def run(self, op, transport=None, **options):
+        if self.colour == "sync":
+            with client(transport, **options) as one:
+                return one.run(op)
+        return anyio.run(self._later, op, transport, options)
+
+    async def _later(self, op, transport, options):
+        async with AsyncClient(HOST, TOKEN, transport=transport, **options) as one:
+            return await one.run(op)
+
+
+@pytest.fixture(params=["sync", "async"])
+def both(request):
+    return Both(request.param)
+
+
+def asking(*effects):
+    """An operation that asks these, one after another, and gives back the last answer."""
+    answer = None
+    for effect in effects:
+        answer = yield from effect
+    return answer
+
+
+# ── the drivers ──
+
+
+def test_effects_are_performed(both):
+    """Each kind has its answer."""
+    told, kept = [], []
+    options = {"on_report": told.append, "on_save": lambda *pair: kept.append(pair)}
+    before = time.time()
+    op = asking(Report("event"), Save("key", CONFIG), Sleep(0.001, jitter=0.5), Now())
+    assert both.run(op, **options) >= before
+    assert told == ["event"]
+    assert kept == [("key", CONFIG)]
+
+
+def test_nobody_need_listen(both):
+    """Reports and saves without a listener are nothing."""
+    assert both.run(asking(Report("event"), Save("key", CONFIG))) is None
+
+
+@pytest.mark.anyio
+async def test_listeners_may_be_asynchronous():
+    """As Prefect's artifacts are."""
+    told = []
+
+    async def listen(event):
+        await anyio.lowlevel.checkpoint()
+        told.append(event)
+
+    async with AsyncClient(HOST, TOKEN, on_report=listen) as one:
+        await one.run(asking(Report("event")))
+    assert told == ["event"]
+
+
+def test_a_user_s_function_may_have_either_colour(both):
+    """Off the event loop where there is one."""
+
+    async def later(number):
+        await anyio.lowlevel.checkpoint()
+        return number + 1
+
+    assert both.run(asking(Call(later, (1,)))) == 2
+    where = both.run(asking(Call(threading.get_ident)))
+    assert (where == threading.get_ident()) is (both.colour == "sync")
+
+
+def test_what_goes_wrong_is_thrown_into_the_operation(both):
+    """So that try and finally in it act as in plain code, for an interruption too."""
+    seen = []
+
+    def careful():
+        try:
+            yield from Call(_interrupt)
+        except KeyboardInterrupt:
+            seen.append("interrupted")
+            raise
+        finally:
+            seen.append("cleaned")
+
+    with pytest.raises(KeyboardInterrupt):
+        both.run(careful())
+    assert seen == ["interrupted", "cleaned"]
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.anyio
+async def test_cancellation_reaches_the_operation():
+    """A cancelled wait cleans up."""
+    seen = []
+
+    def careful():
+        try:
+            yield from Sleep(60)
+        finally:
+            seen.append("cleaned")
+
+    async with AsyncClient(HOST, TOKEN) as one:
+        with anyio.move_on_after(0.01):
+            await one.run(careful())
+    assert seen == ["cleaned"]
+
+
+def test_an_operation_may_recover(both):
+    """An error that it catches is not the caller's."""
+
+    def recovering():
+        try:
+            yield from Request("GET", "/x")
+        except TransportError:
+            return "recovered"
+
+    def broken(_):
+        raise httpx.ReadError("dropped")
+
+    assert both.run(recovering(), answering(broken)[0]) == "recovered"
+
+
+# ── the transport ──
+
+
+def test_the_token_goes_to_the_control_plane_alone(both, tmp_path):
+    """As a cookie; neither absolute URLs nor uploads see it."""
+    transport, asked = answering(fine)
+    file = tmp_path / "a.zip"
+    file.write_bytes(b"zip" * 100_000)
+    op = asking(
+        Request("GET", "/api"), Request("GET", f"{HOST}/metrics"), Upload("http://store.test/a?sig=1", file)
+    )
+    both.run(op, transport)
+    assert [request.headers.get("cookie") for request in asked] == [f"cli_token={TOKEN}", None, None]
+
+
+@pytest.mark.parametrize(("target", "cookie"), [(HOST, f"cli_token={TOKEN}"), ("http://evil.test", None)])
+def test_a_redirect_takes_the_token_along_only_at_home(both, target, cookie):
+    """Elsewhere it would be given away."""
+
+    def moved(request):
+        away = request.url.path == "/old"
+        return httpx.Response(307, headers={"Location": f"{target}/new"}) if away else fine(request)
+
+    transport, asked = answering(moved)
+    both.run(asking(Request("PUT", "/old", json={"a": 1})), transport)
+    assert asked[1].method == "PUT"
+    assert asked[1].headers.get("cookie") == cookie
+
+
+def test_a_request_is_written_as_it_says(both):
+    """Repeated keys, JSON, headers; what is None is left out."""
+    transport, asked = answering(fine)
+    params = {"state": ["A", "B"], "none": None, "count": 5}
+    both.run(
+        asking(Request("POST", "/api", params=params, json={"a": None}, headers={"X-Y": "z"})), transport
+    )
+    assert str(asked[0].url) == f"{HOST}/api?state=A&state=B&count=5"
+    assert json.loads(asked[0].content) == {"a": None}
+    assert asked[0].headers["x-y"] == "z"
+    assert asked[0].headers["content-type"] == "application/json"
+
+
+def test_a_query_in_an_absolute_url_is_kept(both):
+    """A metric store's own parameters come along."""
+    transport, asked = answering(fine)
+    both.run(asking(Request("GET", "http://prom.test/api?q=up")), transport)
+    assert str(asked[0].url) == "http://prom.test/api?q=up"
+
+
+def test_an_upload_is_the_file_with_its_length(both, tmp_path):
+    """Storage services refuse chunks."""
+    transport, asked = answering(fine)
+    file = tmp_path / "a.zip"
+    file.write_bytes(os.urandom(600_000))
+    both.run(asking(Upload("http://store.test/a?sig=1", file)), transport)
+    assert asked[0].method == "PUT"
+    assert asked[0].headers["content-length"] == "600000"
+    assert asked[0].content == file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("foreign", "ours"),
+    [
+        (httpx.ConnectError("refused"), TransportError),
+        (httpx.ReadTimeout("slow"), TransportError),
+        (httpx.RemoteProtocolError("closed"), TransportError),
+        (httpx.TooManyRedirects("round"), TransportError),
+        (httpx.DecodingError("gzip"), DecodeError),
+        (httpx.UnsupportedProtocol("ftp"), ConfigError),
+    ],
+)
+def test_foreign_errors_become_ours(both, foreign, ours):
+    """Named by method and place, without query, cookie or cause."""
+
+    def broken(_):
+        raise foreign
+
+    with pytest.raises(ours) as caught:
+        both.run(asking(Request("GET", "http://prom.test/api?token=hunter2")), answering(broken)[0])
+    assert "hunter2" not in str(caught.value)
+    assert "http://prom.test/api" in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("url", ["http:///x", "nonsense", "http://a:b/"])
+def test_an_address_that_is_none_is_a_config_error(both, url):
+    """It comes from a plan, so the user can mend it."""
+    with pytest.raises(ConfigError):
+        both.run(asking(Request("GET", url)))
+
+
+def test_a_refused_connection_to_this_machine_says_what_to_do(both, monkeypatch):
+    """Most often the plane is not up."""
+    op = asking(Request("GET", "/api"))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://proxy.invalid:1")  # which knows no way to this machine
+    host = f"http://127.0.0.1:{_free_port()}"
+    kind = Client if both.colour == "sync" else AsyncClient
+    with pytest.raises(TransportError, match="anyservice plane status"):
+        _finished(kind(host, TOKEN), op)
+
+
+def _finished(one: Client | AsyncClient, op):
+    return one.run(op) if isinstance(one, Client) else anyio.run(one.run, op)
+
+
+def _free_port() -> int:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        return server.server_port
+
+
+def test_every_request_has_a_bound(both):
+    """The client's, or its own if it names one; connecting never takes longer than ten seconds."""
+    transport, asked = answering(fine)
+    op = asking(Request("GET", "/a"), Request("GET", "/b", timeout_s=2.5))
+    both.run(op, transport, timeout_s=60)
+    one, two = (request.extensions["timeout"] for request in asked)
+    assert (one["read"], one["connect"]) == (60, 10)
+    assert (two["read"], two["connect"]) == (2.5, 2.5)
+    with pytest.raises(ConfigError, match="timeout_s"):
+        both.run(asking(Now()), timeout_s=0)
+
+
+# ── the face ──
+
+
+def test_a_client_shows_no_token():
+    """Promise 8."""
+    one = Client(HOST, TOKEN, cloud="prod")
+    assert repr(one) == "Client('http://plane.test', cloud='prod')"
+    assert TOKEN not in repr(vars(one)["settings"])
+
+
+def test_methods_keep_names_and_words_of_their_operations():
+    """In either colour; `help` and editors show one text."""
+    for kind in (Client(HOST, TOKEN), AsyncClient(HOST, TOKEN)):
+        for name in ("deploy", "status", "wait", "rollback", "terminate", "list"):
+            method = getattr(kind, name)
+            assert method.__doc__
+            assert "cloud" in inspect.signature(method).parameters
+
+
+def test_the_client_s_cloud_and_project_are_defaults(shapes):
+    """Not when a call names its own, nor where an id says all."""
+
+    def page(_):
+        return httpx.Response(200, content=shapes.page().body)
+
+    transport, asked = answering(page)
+    with client(transport, cloud="cld_1", project="prj_1") as one:
+        list(one.list())
+        list(one.list(project="prj_2"))
+    assert asked[0].url.params["cloud_id"] == "cld_1"
+    assert [request.url.params["project_id"] for request in asked] == ["prj_1", "prj_2"]
+
+
+def test_a_closed_client_may_be_used_again():
+    """Closing lets connections go, no more."""
+    transport, asked = answering(fine)
+    one = client(transport)
+    one.run(asking(Request("GET", "/a")))
+    one.close()
+    one.run(asking(Request("GET", "/a")))
+    assert len(asked) == 2
+
+
+def test_a_client_survives_a_fork():
+    """A child makes connections of its own; Airflow and servers that fork rely on it."""
+
+    class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    one = Client(f"http://127.0.0.1:{server.server_port}", TOKEN)
+    assert one.run(asking(Request("GET", "/a"))).status == 200
+    inherited = one._transport._clients()["inner"]
+    pid = os.fork()
+    if pid == 0:
+        fresh = "inner" not in one._transport._clients()
+        os._exit(0 if fresh and one.run(asking(Request("GET", "/a"))).status == 200 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert one._transport._clients()["inner"] is inherited
+    one.close()
+    server.shutdown()
+    server.server_close()

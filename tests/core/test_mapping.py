@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from anyservice_core import RayGCSExternalStorageConfig, ServiceConfig, ServiceState, TracingConfig
+from anyservice_core.models.mapping import apply_from_config, serve_config, service_id, status_from_wire
+from anyservice_core.models.wire import ServiceWire
+
+IDS = {"build_id": "bld_1", "compute_config_id": "cpt_1", "project_id": "prj_1"}
+
+
+def test_shared_settings_go_into_every_application():
+    """The config's variables over the application's, the rest of its own environment kept."""
+    config = ServiceConfig(
+        applications=[
+            {"import_path": "a:a", "runtime_env": {"env_vars": {"A": "own", "B": "own"}, "pip": ["x"]}},
+            {"import_path": "b:b", "route_prefix": None},
+        ],
+        working_dir="s3://b/w.zip",
+        env_vars={"A": "shared"},
+        py_executable="uv run",
+    )
+    one, two = serve_config(config)["applications"]
+    assert one["runtime_env"]["env_vars"] == {"A": "shared", "B": "own"}
+    assert one["runtime_env"]["pip"] == ["x"]
+    assert two["runtime_env"]["working_dir"] == "s3://b/w.zip"
+    assert two["route_prefix"] is None
+
+
+def test_the_rest_has_its_own_place():
+    """The names that the API has for them."""
+    body = apply_from_config(
+        ServiceConfig(
+            name="a",
+            version_name="v2",
+            applications=[{"import_path": "a:a"}],
+            query_auth_token_enabled=False,
+            grpc_options={"service_names": ["x.Y"]},
+            http_options={"request_timeout_s": 5},
+            ray_gcs_external_storage_config=RayGCSExternalStorageConfig(address="redis"),
+            tracing_config=TracingConfig(sampling_ratio=0.5),
+            tags={"team": "x"},
+        ),
+        canary_percent=10,
+        **IDS,
+    ).body()
+    assert body["version"] == "v2"
+    assert body["config"]["access"] == {"use_bearer_token": False}
+    assert body["config"]["protocols"]["grpc"] == {"enabled": True, "port": 9000, "service_names": ["x.Y"]}
+    assert body["ray_gcs_external_storage_config"] == {
+        "enable": True,
+        "address": "redis",
+        "redis_certificate_path": "/etc/ssl/certs/ca-certificates.crt",
+    }
+    assert body["tracing_config"] == {"enabled": True, "sampling_ratio": 0.5}
+    assert body["ray_serve_config"]["http_options"] == {"request_timeout_s": 5}
+    assert body["tags"] == {"team": "x"}
+
+
+def test_a_status_is_read(shapes):
+    """Both versions, the token, and what is known of their configs."""
+    wire = shapes.service(
+        creator={"id": "usr_1", "email": "me@example.com"},
+        canary_version=shapes.version(
+            "srv_bbbbbbbb", version="v2", weight=10, tracing_config={"enabled": True}
+        ),
+    )
+    status = status_from_wire(ServiceWire.model_validate(wire))
+    assert status.state is ServiceState.RUNNING
+    assert (status.creator, status.query_auth_token) == ("me@example.com", "tok_secret")
+    assert status.primary_version is not None
+    assert status.primary_version.config.applications == [{"import_path": "main:app"}]
+    assert status.canary_version is not None
+    assert (status.canary_version.name, status.canary_version.weight) == ("v2", 10)
+    assert status.version("v2") is status.canary_version
+    assert status.version("v3") is None
+    assert pickle.loads(pickle.dumps(status)) == status
+
+
+def test_a_status_as_plain_values_is_json(shapes):
+    """Times are text, configs without what is not given."""
+    fields = status_from_wire(ServiceWire.model_validate(shapes.service())).to_dict()
+    assert fields["primary_version"]["created_at"] == "2026-01-01T00:00:00Z"
+    assert "image_uri" not in fields["primary_version"]["config"]
+    assert fields["versions"] == [fields["primary_version"]]
+
+
+def test_the_query_token_is_in_no_repr(shapes):
+    """Neither of the status nor of the wire."""
+    wire = ServiceWire.model_validate(shapes.service())
+    assert "tok_secret" not in repr(wire) + repr(status_from_wire(wire))
+
+
+@pytest.mark.parametrize(
+    ("raw", "state", "message"),
+    [
+        ("running", ServiceState.RUNNING, None),
+        ("INVENTED_LATER", ServiceState.UNKNOWN, None),
+        ("USER_ERROR_FAILURE", ServiceState.UNHEALTHY, "USER_ERROR_FAILURE"),
+    ],
+)
+def test_no_state_breaks_a_client(shapes, raw, state, message):
+    """Of services and versions alike."""
+    wire = shapes.service(current_state=raw, primary_version=shapes.version(current_state=raw))
+    status = status_from_wire(ServiceWire.model_validate(wire))
+    assert (status.state, status.error_message) == (state, message)
+
+
+def test_a_stored_config_that_breaks_our_rules_is_read(shapes):
+    """Another client may have deployed it."""
+    odd = shapes.version(ray_serve_config={"applications": [{}], "http_options": {"port": 1}})
+    status = status_from_wire(ServiceWire.model_validate(shapes.service(primary_version=odd)))
+    assert status.primary_version is not None
+    assert status.primary_version.config.http_options == {"port": 1}
+
+
+def test_a_time_without_an_offset_is_utc(shapes):
+    """So that ages can be computed."""
+    wire = shapes.service(primary_version=shapes.version(created_at="2026-01-01T00:00:00"))
+    status = status_from_wire(ServiceWire.model_validate(wire))
+    assert status.primary_version is not None
+    assert status.primary_version.created_at.utcoffset() is not None
+
+
+def test_an_id_survives_pickling(shapes):
+    """Airflow and Prefect send it between processes."""
+    service = ServiceWire.model_validate(shapes.service())
+    id = service_id(service, service.primary_version)
+    copy = pickle.loads(pickle.dumps(id))
+    assert copy == id == "service2_1"
+    assert (copy.version_id, copy.query_url) == ("srv_aaaaaaaa", "http://recommender.test")

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import pytest
+
+from anyservice_core.errors import (
+    ConfigError,
+    ConflictError,
+    DecodeError,
+    NotFoundError,
+    RejectedError,
+    TransportError,
+    UnavailableError,
+)
+from anyservice_core.models import ServiceState
+from anyservice_core.operations import services
+from anyservice_core.operations.listing import listing
+
+ROLLBACK = "POST /api/v2/services-v2/service2_1/rollback"
+
+
+def canary(shapes, **fields):
+    return shapes.service(canary_version=shapes.version("srv_bbbbbbbb", version="v2", weight=10), **fields)
+
+
+def test_a_status_is_two_requests(hold, shapes):
+    """The service, and what its project is called."""
+    project = shapes.result({"id": "prj_1", "name": "shop"})
+    talk = hold(services.status("recommender"), shapes.page(shapes.service()), project)
+    assert talk.lines == ["GET /api/v2/services-v2/", "GET /api/v2/projects/prj_1"]
+    assert (talk.result.name, talk.result.project) == ("recommender", "shop")
+
+
+def test_the_default_project_has_no_name(hold, shapes):
+    """As the reference has it."""
+    project = shapes.result({"id": "prj_1", "name": "default"})
+    assert hold(services.status("recommender"), shapes.page(shapes.service()), project).result.project is None
+
+
+def test_a_project_that_we_may_not_see_is_no_reason_to_fail(hold, shapes):
+    """The status is about the service."""
+    talk = hold(services.status(id="service2_1"), shapes.result(shapes.service()), shapes.error(404))
+    assert talk.result.project is None
+
+
+def test_a_glance_by_id_is_one_request(hold, shapes):
+    """For those who look often."""
+    assert hold(services.glance(id="service2_1"), shapes.result(shapes.service())).lines == [
+        "GET /api/v2/services-v2/service2_1"
+    ]
+
+
+def test_a_name_is_matched_exactly_on_every_page(hold, shapes):
+    """The server matches substrings, and the one that is meant may be on the last page."""
+    one = shapes.page(shapes.service(name="recommender-old"), token="more")
+    two = shapes.page(shapes.service("service2_2"))
+    talk = hold(services.glance("recommender"), one, two)
+    assert talk.result.id == "service2_2"
+    assert talk.requests[1].params["paging_token"] == "more"
+
+
+def test_no_service_of_that_name_is_said_so(talk, shapes):
+    """With where it was looked for."""
+    answers = [shapes.page({"id": "prj_7", "name": "shop"}), shapes.page()]
+    with pytest.raises(NotFoundError, match=r"'recommender'.*project 'shop'"):
+        talk.hold(services.status("recommender", project="shop"), answers)
+
+
+def test_two_services_of_one_name_are_not_guessed_at(talk, shapes):
+    """What follows may be terminate."""
+    both = shapes.page(shapes.service(), shapes.service("service2_2", project_id="prj_2"))
+    with pytest.raises(ConfigError, match=r"service2_1 in project prj_1, service2_2 in project prj_2"):
+        talk.hold(services.terminate("recommender"), [both])
+
+
+def test_an_id_of_a_cloud_or_project_stands_for_itself(hold, shapes):
+    """No request is needed to find it."""
+    talk = hold(services.glance("recommender", cloud="cld_1", project="prj_1"), shapes.page(shapes.service()))
+    assert talk.requests[0].params["cloud_id"] == "cld_1"
+    assert talk.requests[0].params["project_id"] == "prj_1"
+
+
+@pytest.mark.parametrize("shape", ["result", "results"])
+def test_a_project_without_a_cloud_is_found_in_either_shape(hold, shapes, shape):
+    """Servers differ in how they answer a find."""
+    item = {"id": "prj_7", "name": "shop"}
+    found = shapes.result(item) if shape == "result" else shapes.page(item)
+    talk = hold(services.glance("recommender", project="shop"), found, shapes.page(shapes.service()))
+    assert talk.requests[1].params["project_id"] == "prj_7"
+
+
+def test_who_is_meant_must_be_said(talk):
+    """Neither name nor id."""
+    with pytest.raises(ConfigError, match="name: missing"):
+        talk.hold(services.terminate(), [])
+
+
+# ── wait ──
+
+
+def test_a_wait_polls_by_id_with_one_request_each(hold, shapes):
+    """The first look is the look-up itself."""
+    starting, running = shapes.service(current_state="STARTING"), shapes.service()
+    talk = hold(
+        services.wait("recommender"), shapes.page(starting), shapes.result(starting), shapes.result(running)
+    )
+    assert talk.lines[1:] == ["GET /api/v2/services-v2/service2_1"] * 2
+    assert talk.result.state is ServiceState.RUNNING
+
+
+def test_a_poll_that_fails_is_not_repeated_on_the_side(hold, shapes):
+    """The next poll is the retry, so the deadline is kept."""
+    starting = shapes.service(current_state="STARTING")
+    talk = hold(
+        services.wait("recommender"),
+        shapes.page(starting),
+        shapes.error(503),
+        shapes.result(shapes.service()),
+    )
+    assert [sleep.seconds for sleep in talk.sleeps] == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("field", ["timeout_s", "poll_interval_s"])
+@pytest.mark.parametrize("bad", [0, -1, float("nan")])
+def test_a_wait_needs_times_above_zero(talk, field, bad):
+    """Nothing is asked before that is clear."""
+    with pytest.raises(ConfigError, match=field):
+        talk.hold(services.wait("recommender", **{field: bad}), [])
+
+
+# ── rollback ──
+
+
+def test_a_rollback_is_sent_with_its_surge(hold, shapes):
+    """And without, when none is given."""
+    talk = hold(
+        services.rollback("recommender", max_surge_percent=30),
+        shapes.page(canary(shapes)),
+        shapes.result(canary(shapes)),
+    )
+    assert (talk.lines[-1], talk.requests[-1].json) == (ROLLBACK, {"max_surge_percent": 30})
+    assert talk.result == "service2_1"
+
+
+@pytest.mark.parametrize("state", ["ROLLING_BACK", "RUNNING"])
+def test_a_lost_answer_to_a_rollback_is_not_an_error(hold, shapes, state):
+    """A second one would be refused, so the service is read instead."""
+    now = canary(shapes, current_state=state) if state == "ROLLING_BACK" else shapes.service()
+    talk = hold(
+        services.rollback("recommender"),
+        shapes.page(canary(shapes)),
+        TransportError("lost"),
+        shapes.result(now),
+    )
+    assert talk.lines.count(ROLLBACK) == 1
+
+
+def test_a_lost_rollback_is_sent_again(hold, shapes):
+    """The canary is still there, so nothing arrived."""
+    one = canary(shapes, current_state="ROLLING_OUT")
+    answers = [shapes.page(one), shapes.error(502), shapes.result(one), shapes.result(one)]
+    assert hold(services.rollback("recommender"), *answers).lines.count(ROLLBACK) == 2
+
+
+def test_a_rollback_that_came_too_late_says_so(talk, shapes):
+    """The canary has become primary in the meantime."""
+    promoted = shapes.service(primary_version=shapes.version("srv_bbbbbbbb", version="v2"))
+    answers = [shapes.page(canary(shapes)), TransportError("lost"), shapes.result(promoted)]
+    with pytest.raises(ConflictError, match="too late"):
+        talk.hold(services.rollback("recommender"), answers)
+
+
+def test_a_rollback_without_a_rollout_is_refused(talk, shapes):
+    """By the server, whose words are passed on."""
+    with pytest.raises(RejectedError, match="no rollout"):
+        talk.hold(
+            services.rollback("recommender"), [shapes.page(shapes.service()), shapes.error(400, "no rollout")]
+        )
+
+
+# ── ends ──
+
+
+@pytest.mark.parametrize(
+    ("operation", "line", "archived"),
+    [
+        (services.terminate, "POST /api/v2/services-v2/service2_1/terminate", "NOT_ARCHIVED"),
+        (services.archive, "POST /api/v2/services-v2/service2_1/archive", "NOT_ARCHIVED"),
+        (services.delete, "DELETE /api/v2/services-v2/service2_1", "ALL"),
+    ],
+)
+def test_an_end_is_asked_for_by_name_or_id(hold, shapes, operation, line, archived):
+    """With an id no look-up is needed; delete finds archived ones too."""
+    answer = shapes.result(shapes.service())
+    by_name = hold(operation("recommender"), shapes.page(shapes.service()), answer)
+    assert by_name.requests[0].params["archive_status"] == archived
+    assert by_name.lines[-1] == line
+    by_id = hold(operation(id="service2_1"), answer)
+    assert (by_id.lines, by_id.result) == ([line], "service2_1")
+
+
+@pytest.mark.parametrize("operation", [services.archive, services.delete])
+def test_an_empty_answer_is_an_answer(hold, shapes, operation):
+    """204 says yes."""
+    assert hold(operation(id="service2_1"), shapes.reply(status=204)).result == "service2_1"
+
+
+def test_deleting_what_is_gone_after_a_lost_answer_is_done(hold, shapes):
+    """404 then means that the first one arrived."""
+    talk = hold(services.delete(id="service2_1"), TransportError("lost"), shapes.error(404))
+    assert talk.result == "service2_1"
+
+
+def test_deleting_what_never_was_is_an_error(talk, shapes):
+    """404 at once is an answer."""
+    with pytest.raises(NotFoundError):
+        talk.hold(services.delete(id="service2_1"), [shapes.error(404)])
+
+
+def test_a_server_that_stays_away_ends_a_delete(talk, shapes):
+    """Patience ends."""
+    with pytest.raises(UnavailableError):
+        talk.hold(services.delete(id="service2_1"), [shapes.error(503)] * 6)
+
+
+# ── list ──
+
+
+def test_a_list_asks_what_the_contract_names(hold, shapes):
+    """Names of cloud and project are resolved once, for all pages."""
+    asked = listing(
+        name="rec",
+        state_filter=["running", ServiceState.STARTING],
+        cloud="prod",
+        project="shop",
+        created_by_me=True,
+        include_archived=True,
+        sort_field="name",
+        sort_order="desc",
+        page_size=2,
+    )
+    me = shapes.result({"id": "usr_1", "email": "me@example.com"})
+    cloud, project = (
+        shapes.result({"id": "cld_1", "name": "prod"}),
+        shapes.page({"id": "prj_7", "name": "shop"}),
+    )
+    first = hold(asked.page(None), me, cloud, project, shapes.page(shapes.service(), token="t"))
+    assert first.requests[-1].params == {
+        "name": "rec",
+        "state_filter": ["RUNNING", "STARTING"],
+        "archive_status": "ALL",
+        "creator_id": "usr_1",
+        "cloud_id": "cld_1",
+        "project_id": "prj_7",
+        "sort_field": "NAME",
+        "sort_order": "DESC",
+        "count": 2,
+    }
+    second = hold(asked.page(first.result.following), shapes.page())
+    assert second.requests[0].params["paging_token"] == "t"
+    assert second.result.following is None
+
+
+def test_a_list_of_one_is_by_id(hold, shapes):
+    """Other filters have nothing to do then."""
+    talk = hold(listing(service_id="service2_1").page(None), shapes.result(shapes.service()))
+    assert [service.id for service in talk.result.items] == ["service2_1"]
+
+
+def test_pages_that_never_end_are_an_error(talk, shapes):
+    """The same token twice would have us read for ever."""
+    answers = [shapes.page(shapes.service(name="x"), token="t")] * 2
+    with pytest.raises(DecodeError, match="never end"):
+        talk.hold(services.glance("recommender"), answers)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"page_size": 0},
+        {"page_size": 51},
+        {"max_items": -1},
+        {"state_filter": ["ON"]},
+        {"sort_field": "AGE"},
+        {"sort_order": "UP"},
+    ],
+)
+def test_a_list_that_cannot_be_is_refused(bad):
+    """The text names the field."""
+    with pytest.raises(ConfigError, match=next(iter(bad))):
+        listing(**bad)

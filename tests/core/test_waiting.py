@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anyservice_core.errors import (
+    AuthError,
+    ConfigError,
+    TransportError,
+    UnavailableError,
+    WaitFailedError,
+    WaitTimeoutError,
+)
+from anyservice_core.models import ServiceState, ServiceStatus, ServiceVersionState, ServiceVersionStatus
+from anyservice_core.models.config import ServiceConfig
+from anyservice_core.operations.waiting import UNHEALTHY_POLLS, Failed, Goal, Pending, Reached, judge, poll
+
+CONFIG = ServiceConfig(name="recommender", applications=[{"import_path": "main:app"}])
+
+
+def version(name: str = "v1", weight: int = 100, state: str = "RUNNING") -> ServiceVersionStatus:
+    return ServiceVersionStatus(
+        id=f"srv_{name}0000000",
+        name=name,
+        state=state,
+        weight=weight,
+        created_at="2026-01-01T00:00:00Z",
+        config=CONFIG,
+    )
+
+
+def status(state: str = "RUNNING", primary=None, canary=None, error: str | None = None) -> ServiceStatus:
+    return ServiceStatus(
+        id="service2_1",
+        name="recommender",
+        state=state,
+        query_url="",
+        primary_version=primary or version(),
+        canary_version=canary,
+        error_message=error,
+    )
+
+
+def kind(verdict) -> str:
+    return type(verdict).__name__.lower()
+
+
+def test_running_is_running():
+    """Without a version the state alone decides."""
+    assert judge(status(), Goal.of()) == Reached()
+    assert isinstance(judge(status("STARTING"), Goal.of()), Pending)
+
+
+def test_several_states_may_do():
+    """Any of them is the goal."""
+    goal = Goal.of(["running", ServiceState.UNHEALTHY])
+    assert judge(status("UNHEALTHY"), goal) == Reached()
+    assert str(goal) == "RUNNING or UNHEALTHY"
+
+
+@pytest.mark.parametrize("state", ["TERMINATING", "TERMINATED", "SYSTEM_FAILURE"])
+def test_a_service_that_is_gone_will_not_run(state):
+    """Waiting on would burn the whole timeout."""
+    verdict = judge(status(state, error="no nodes"), Goal.of("RUNNING"))
+    assert verdict == Failed(f"the service is {state} (no nodes)")
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted"), [("TERMINATED", "reached"), ("TERMINATING", "pending"), ("RUNNING", "pending")]
+)
+def test_an_end_can_be_the_goal(state, wanted):
+    """Who waits for TERMINATED does not fail for it."""
+    assert kind(judge(status(state), Goal.of("TERMINATED"))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("primary", "canary", "state", "weight", "wanted"),
+    [
+        (None, version("v2", 10), "ROLLING_OUT", 10, "reached"),
+        (None, version("v2", 10), "RUNNING", 10, "reached"),
+        (None, version("v2", 10, "STARTING"), "ROLLING_OUT", 10, "pending"),
+        (None, version("v2", 5), "ROLLING_OUT", 10, "pending"),
+        (None, version("v2", 10), "UPDATING", 10, "pending"),
+        (None, version("v2", 100), "ROLLING_OUT", 100, "pending"),
+        (None, version("v2", 100), "ROLLING_OUT", None, "pending"),
+        (version("v2"), None, "RUNNING", 100, "reached"),
+        (version("v2"), None, "RUNNING", None, "reached"),
+        (version("v2"), None, "UPDATING", None, "pending"),
+        (version("v2", 50), None, "RUNNING", None, "pending"),
+        (version("v2", 90), version("v3", 10), "ROLLING_OUT", None, "pending"),
+        (None, None, "RUNNING", None, "failed"),
+        (None, None, "RUNNING", 10, "failed"),
+        (None, version("v3", 10), "ROLLING_OUT", 10, "failed"),
+        (None, version("v2", 10), "ROLLING_BACK", 10, "failed"),
+        (None, version("v2", 10, "SYSTEM_FAILURE"), "ROLLING_OUT", 10, "failed"),
+        (None, version("v2", 10), "TERMINATED", 10, "failed"),
+        (None, version("v2", 10), "UNKNOWN", 10, "pending"),
+    ],
+)
+def test_success_means_my_version_at_my_weight(primary, canary, state, weight, wanted):
+    """The service being RUNNING says nothing about v2."""
+    seen = status(state, primary, canary)
+    assert kind(judge(seen, Goal.of(version="v2", canary_weight=weight))) == wanted
+
+
+def test_a_canary_needs_no_name():
+    """A weight alone is about whichever version is the canary."""
+    goal = Goal.of(canary_weight=10)
+    assert judge(status("ROLLING_OUT", canary=version("v2", 10)), goal) == Reached()
+    assert isinstance(judge(status(), goal), Pending)
+    assert judge(status(), Goal.of(canary_weight=100)) == Reached()
+
+
+def test_a_version_goes_by_name_id_or_the_end_of_its_id():
+    """Other tools show the last eight characters."""
+    one = version("v1")
+    assert all(one.is_called(text) for text in ("v1", one.id, one.id[-8:]))
+    assert not one.is_called(one.id[-3:])
+
+
+def test_unhealthy_with_a_reason_fails_when_it_stays():
+    """Such states mend themselves often, so one look does not count."""
+    ill = status("UNHEALTHY", error="ImportError")
+    assert isinstance(judge(ill, Goal.of(), unhealthy_polls=UNHEALTHY_POLLS - 1), Pending)
+    assert judge(ill, Goal.of(), unhealthy_polls=UNHEALTHY_POLLS) == Failed(
+        "the service stays UNHEALTHY (ImportError)"
+    )
+
+
+@given(
+    st.sampled_from(ServiceState),
+    st.sampled_from(ServiceVersionState),
+    st.sampled_from(ServiceVersionState),
+    st.integers(0, 100),
+    st.booleans(),
+    st.sampled_from([None, "v1", "v2"]),
+    st.sampled_from([None, 0, 10, 100]),
+)
+def test_nothing_unhealthy_ever_counts_as_reached(  # noqa: PLR0917
+    state, one, two, weight, has_canary, name, wanted
+):
+    """Over every status: reached means that the version asked for runs, at the weight asked for."""
+    canary = version("v2", weight, two) if has_canary else None
+    seen = status(state, version("v1", 100 - weight if has_canary else 100, one), canary)
+    goal = Goal.of(version=name, canary_weight=wanted)
+    if judge(seen, goal) != Reached() or goal.is_about_the_service:
+        return
+    mine = seen.version(name) if name else (canary or seen.primary_version)
+    assert mine is not None
+    assert mine.state is ServiceVersionState.RUNNING
+    assert mine.weight == (100 if wanted is None else wanted)
+    assert seen.state in {ServiceState.RUNNING, ServiceState.ROLLING_OUT}
+
+
+# ── the loop ──
+
+
+def looks(*seen):
+    """A way to look that sees these, one after another; errors are raised."""
+    left = list(seen)
+
+    def look():
+        yield from ()
+        one = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    return look
+
+
+def waiting(look, goal=None, timeout_s: float = 10.0):
+    return poll(look, goal or Goal.of(), name="recommender", timeout_s=timeout_s, poll_interval_s=2.0)
+
+
+def test_a_wait_looks_until_the_goal(hold):
+    """One report for each thing that changes, one sleep between looks."""
+    talk = hold(waiting(looks(status("STARTING"), status("STARTING"), status())))
+    assert talk.result.state is ServiceState.RUNNING
+    assert talk.reports == ["recommender is STARTING: waiting for RUNNING"]
+    assert [sleep.seconds for sleep in talk.sleeps] == [2.0, 2.0]
+
+
+def test_a_wait_does_not_overshoot(talk):
+    """The last sleep is as long as what is left, and one last look follows it."""
+    with pytest.raises(WaitTimeoutError) as caught:
+        talk.hold(waiting(looks(status("STARTING")), timeout_s=5.0), [])
+    assert talk.now == 1005.0
+    assert caught.value.state == "STARTING"
+    assert "did not reach RUNNING within 5 s. Last seen STARTING" in str(caught.value)
+
+
+def test_a_wait_fails_early(talk):
+    """A goal out of reach ends it at once."""
+    with pytest.raises(WaitFailedError, match="neither primary nor canary"):
+        talk.hold(waiting(looks(status()), Goal.of(version="v2")), [])
+    assert not talk.sleeps
+
+
+def test_a_service_that_stays_unhealthy_ends_the_wait(talk):
+    """Three looks in a row, not three in all."""
+    ill = status("UNHEALTHY", error="ImportError")
+    seen = [ill, ill, status("UPDATING"), ill]
+    with pytest.raises(WaitFailedError, match="ImportError"):
+        talk.hold(waiting(looks(*seen), timeout_s=60), [])
+    assert len(talk.sleeps) == 5
+
+
+def test_an_answer_that_fails_to_come_costs_a_look(hold):
+    """A server may restart while we wait."""
+    away = UnavailableError("restarting", status=503, retry_after_s=4.0)
+    talk = hold(waiting(looks(TransportError("refused"), away, status())))
+    assert [sleep.seconds for sleep in talk.sleeps] == [2.0, 4.0]
+    assert "no answer (refused)" in talk.reports[0]
+
+
+def test_a_refusal_ends_the_wait(talk):
+    """A token that is wrong stays wrong."""
+    with pytest.raises(AuthError):
+        talk.hold(waiting(looks(AuthError("no", status=401))), [])
+
+
+@pytest.mark.parametrize("bad", [{"state": "ON"}, {"state": []}, {"canary_weight": 101}])
+def test_what_is_no_goal_is_refused(bad):
+    """The text names the field."""
+    with pytest.raises(ConfigError, match=next(iter(bad))):
+        Goal.of(**bad)
