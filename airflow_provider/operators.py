@@ -142,7 +142,7 @@ class RollbackOperator(ServiceOperator):
         return self.done(context, summary(status))
 
     def done(self, context: Any, result: dict[str, Any]) -> dict[str, Any]:
-        fails = str(self.trigger_rule) in _ON_FAILURE if self.fail_after is None else self.fail_after
+        fails = self.trigger_rule in _ON_FAILURE if self.fail_after is None else self.fail_after
         if fails:
             context["ti"].xcom_push("return_value", result)
             version = (result["primary_version"] or {}).get("name")

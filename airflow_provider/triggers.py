@@ -15,14 +15,15 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
 
-import anyio
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from pydantic import BaseModel
 
 from airflow_provider.errors import failure, success
 from airflow_provider.hooks import ServiceHook
 from airflow_provider.killing import OnKill, marked_failed, take_back
 from airflow_provider.summary import summary
 from anyservice_core import AnyserviceError, AsyncClient, WaitTimeoutError
+from anyservice_core.effects import Sleep
 
 __all__ = ["RolloutTrigger", "ServiceTrigger", "WaitTrigger"]
 
@@ -51,6 +52,7 @@ class ServiceTrigger(BaseTrigger):
         self.poll_interval_s = poll_interval_s
         self.mine = mine
         self.on_kill_do = on_kill_do
+        self.kept: dict[str, Any] = {}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class's path and the arguments that make this trigger again."""
@@ -59,16 +61,20 @@ class ServiceTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the end, and tell it. An error that is not ours fails the task with its traceback."""
-        await anyio.sleep(self.poll_interval_s)
         try:
-            payload = await self.outcome(self.hook_class(self.conn_id))
+            async with await self.hook_class(self.conn_id).aget_conn(on_save=self.keep) as client:
+                await client.run(iter(Sleep(self.poll_interval_s)))
+                payload = await self.outcome(client)
         except AnyserviceError as error:
             payload = failure(error)
-        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+        yield TriggerEvent({**payload, **self.kept})  # type: ignore[no-untyped-call]
 
-    async def outcome(self, hook: ServiceHook) -> dict[str, Any]:
+    async def outcome(self, client: AsyncClient) -> dict[str, Any]:
         """Give the payload of a good end, or raise one of our errors."""
         raise NotImplementedError
+
+    def keep(self, key: str, value: BaseModel) -> None:
+        """Take what the worker shall keep for a later run; it goes back with the event."""
 
     async def on_kill(self) -> None:
         """A person ended the deferred task: take the canary back if that was asked for, and meant."""
@@ -98,16 +104,14 @@ class WaitTrigger(ServiceTrigger):
         self.goal = dict(goal)
         self.deadline = deadline
 
-    async def outcome(self, hook: ServiceHook) -> dict[str, Any]:
+    async def outcome(self, client: AsyncClient) -> dict[str, Any]:
         left_s = self.deadline - time.time()
         if left_s <= 0:
             raise WaitTimeoutError("The deadline of the wait has passed.")
-        async with await hook.aget_conn() as client:
-            return success(summary(await self._wait(client, left_s)))
-
-    async def _wait(self, client: AsyncClient, left_s: float) -> Any:
-        pause_s = max(self.poll_interval_s, 0.1)
-        return await client.wait(**self.service, **self.goal, timeout_s=left_s, poll_interval_s=pause_s)
+        status = await client.wait(
+            **self.service, **self.goal, timeout_s=left_s, poll_interval_s=self.poll_interval_s
+        )
+        return success(summary(status))
 
 
 class RolloutTrigger(ServiceTrigger):
@@ -123,18 +127,10 @@ class RolloutTrigger(ServiceTrigger):
         super().__init__(**kwargs)
         self.relay = dict(relay)
         self.plan = dict(plan)
-        self.journal: dict[str, Any] = self.relay["journal"]
 
-    async def outcome(self, hook: ServiceHook) -> dict[str, Any]:
-        try:
-            async with await hook.aget_conn(on_save=self._keep) as client:
-                report = await client.follow_rollout(
-                    self.relay, self.plan, poll_interval_s=max(self.poll_interval_s, 0.1)
-                )
-        except AnyserviceError as error:
-            return {**failure(error), "journal": self.journal}
-        ended = success(report.to_dict()) if report else {"status": "time_to_deploy"}
-        return {**ended, "journal": self.journal}
+    async def outcome(self, client: AsyncClient) -> dict[str, Any]:
+        report = await client.follow_rollout(self.relay, self.plan, poll_interval_s=self.poll_interval_s)
+        return success(report.to_dict()) if report else {"status": "time_to_deploy"}
 
-    def _keep(self, _key: str, journal: Any) -> None:
-        self.journal = journal.model_dump(mode="json")
+    def keep(self, key: str, value: BaseModel) -> None:  # noqa: ARG002
+        self.kept = {"journal": value.model_dump(mode="json")}

@@ -1,0 +1,188 @@
+"""Airflow for tests: a home of its own, no services, and a fake plane behind the hook."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anyservice_core import ServiceConfig
+from anyservice_core.testing import FakePlane
+
+collect_ignore_glob = [] if importlib.util.find_spec("airflow") else ["test_*.py"]
+
+# Airflow reads its environment when it is imported, which test modules do when they are collected.
+_HOME = Path(tempfile.mkdtemp(prefix="anyservice-airflow-"))
+os.environ.update(
+    AIRFLOW_HOME=str(_HOME),
+    AIRFLOW__CORE__UNIT_TEST_MODE="True",
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__DAGS_FOLDER=str(_HOME / "dags"),
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{_HOME}/airflow.db",
+    AIRFLOW__SCHEDULER__ENABLE_TRACEMALLOC="False",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Airflow and what it stands on warn about themselves; only our own warnings are ours to mend."""
+    for module in (
+        "airflow",
+        "sqlalchemy",
+        "flask",
+        "connexion",
+        "marshmallow",
+        "starlette",
+        "fastapi",
+        "structlog",
+    ):
+        for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
+            config.addinivalue_line("filterwarnings", rf"ignore::{kind}:{module}(\.|$)")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def plane() -> Iterator[FakePlane]:
+    with FakePlane() as plane:
+        yield plane
+
+
+@pytest.fixture
+def config() -> ServiceConfig:
+    return ServiceConfig(name="recommender", applications=[{"import_path": "main:app"}])
+
+
+@pytest.fixture
+def serving(plane: FakePlane, config: ServiceConfig) -> FakePlane:
+    """The plane with version ``v1`` of the service serving all traffic."""
+    with plane.client() as client:
+        client.deploy(config.options(version_name="v1"))
+        client.wait("recommender")
+    return plane
+
+
+@dataclass
+class Store:
+    """Stands for the task state store: it takes JSON and nothing else."""
+
+    values: dict[str, str] = field(default_factory=dict)
+
+    def get(self, key: str) -> Any:
+        return json.loads(self.values.get(key, "null"))
+
+    def forget(self) -> None:
+        self.values.clear()
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = json.dumps(value)
+
+
+@dataclass
+class TaskInstance:
+    """As much of a task instance as operators see."""
+
+    xcoms: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = json.loads(json.dumps(value))
+
+
+@dataclass
+class Airflow:
+    """Runs one task as Airflow would, without Airflow around it.
+
+    A deferred task's trigger is made anew from JSON, as in the triggerer, and resumed with JSON, as in
+    another worker. ``triggers`` are those that ran, ``deferred`` what was thrown for them.
+    """
+
+    plane: FakePlane
+    ti: TaskInstance = field(default_factory=TaskInstance)
+    store: Store = field(default_factory=Store)
+    run_id: str = "manual__1"
+    on_event: Callable[[Any], None] = lambda _: None
+    triggers: list[Any] = field(default_factory=list)
+    deferred: list[Any] = field(default_factory=list)
+
+    @property
+    def hook_class(self) -> type[Any]:
+        from airflow_provider.hooks import ServiceHook, report
+
+        plane = self.plane
+
+        def tell(event: Any) -> None:
+            report(event)
+            self.on_event(event)
+
+        class FakeHook(ServiceHook):
+            def get_conn(self, **options: Any) -> Any:
+                return plane.client(on_report=tell, **options)
+
+            async def aget_conn(self, **options: Any) -> Any:
+                return plane.async_client(on_report=tell, **options)
+
+        return FakeHook
+
+    @property
+    def context(self) -> dict[str, Any]:
+        return {"ti": self.ti, "run_id": self.run_id, "task_state_store": self.store, "params": {}}
+
+    def ready(self, operator: Any) -> Any:
+        """Render the operator's templates and let it see the fake plane."""
+        operator.hook_class = self.hook_class
+        operator.render_template_fields(self.context)
+        return operator
+
+    def run(self, operator: Any) -> Any:
+        """Carry a task out to its end."""
+        from airflow.providers.common.compat.sdk import TaskDeferred
+
+        self.ready(operator)
+        call = lambda: operator.execute(self.context)  # noqa: E731
+        while True:
+            try:
+                return call()
+            except TaskDeferred as deferred:
+                self.deferred.append(deferred)
+                event = self.fire(deferred.trigger)
+                method = deferred.method_name
+                call = lambda: operator.resume_execution(method, {"event": event}, self.context)  # noqa: B023, E731
+
+    def fire(self, trigger: Any) -> Mapping[str, Any]:
+        """Run a trigger, made anew from what it was serialised to, to its first event."""
+        path, arguments = trigger.serialize()
+        made = _import(path)(**json.loads(json.dumps(arguments)))
+        made.hook_class = self.hook_class
+        self.triggers.append(made)
+        return json.loads(json.dumps(asyncio.run(_first(made)).payload))  # type: ignore[no-any-return]
+
+
+async def _first(trigger: Any) -> Any:
+    async for event in trigger.run():
+        return event
+    raise AssertionError("the trigger ended without an event")
+
+
+def _import(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+@pytest.fixture
+def airflow(plane: FakePlane) -> Airflow:
+    return Airflow(plane)
