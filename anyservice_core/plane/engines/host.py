@@ -85,6 +85,11 @@ class Host:
         self.report(EngineState.STARTING, f"installing {len(requirements)} requirement(s)")
         return [str(overlay(requirements, Path(self.options["overlays"])))]
 
+    def link(self, name: str, target: Path) -> None:
+        """Let people find from the host's folder what must lie elsewhere."""
+        with contextlib.suppress(OSError):
+            (self._folder.path / name).symlink_to(target)
+
     def fail(self, message: str) -> None:
         """Leave the reason for whoever asks after this process ended."""
         self._folder.write_once("failed", {"message": message})

@@ -6,6 +6,7 @@
     failed.json    why it will not come up; written by the host, or by the engine for a hang
     stopping.json  when it was first asked to stop
     host.log       what the host and the user's code print; the only file that outlives a stop
+    ray-logs       a link to the logs of the cluster's own processes, replicas among them
 
 Every JSON file is written aside and renamed, so no reader ever sees half of one.
 """
@@ -15,11 +16,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HostDir"]
+__all__ = ["HostDir", "prune"]
 
 
 class HostDir:
@@ -36,6 +38,7 @@ class HostDir:
 
     def clear(self) -> None:
         """Forget the host; its log stays."""
+        (self.path / "ray-logs").unlink(missing_ok=True)
         for name in ("failed", "ready", "stopping", "spec", "host"):  # host last: until then it is known
             (self.path / f"{name}.json").unlink(missing_ok=True)
 
@@ -59,3 +62,10 @@ class HostDir:
         if self.read(name) is None:
             with contextlib.suppress(OSError):
                 self.write(name, data)
+
+
+def prune(hosts: Path, *, keep: int = 50) -> None:
+    """Drop the oldest folders of hosts that are long stopped."""
+    stopped = [path for path in hosts.iterdir() if not (path / "host.json").exists()]
+    for path in sorted(stopped, key=lambda path: path.stat().st_mtime)[:-keep]:
+        shutil.rmtree(path, ignore_errors=True)

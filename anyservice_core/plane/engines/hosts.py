@@ -18,7 +18,7 @@ from anyservice_core.errors import PlaneError
 from . import control, spawn
 from .base import EngineState, Observed, VersionSpec
 from .essence import log_tail
-from .hostdir import HostDir
+from .hostdir import HostDir, prune
 from .sessions import MARK, Session
 from .verdict import Seen, judge
 
@@ -78,7 +78,7 @@ class HostEngine:
         self.check()
         host = self._dir(spec.version_id)
         if (old := _session(host)) is not None:
-            spawn.reap(old.sid)
+            spawn.reap()
             if old.leader_alive():
                 return
             old.kill()
@@ -96,7 +96,7 @@ class HostEngine:
         session = _session(host)
         if session is None:
             return
-        spawn.reap(session.sid)
+        spawn.reap()
         if session.leader_alive():
             _insist(host, session, self.kill_after_s)
         else:
@@ -127,6 +127,7 @@ class HostEngine:
         self.clean(spec.version_id)
         host.clear()
         host.create()
+        prune(self._hosts)
         common = {"engine": self.name, "socket": str(self._socket(spec.version_id))}
         own = {"overlays": str(self._state_dir / "overlays"), **self.host_options(spec.version_id)}
         host.write("spec", {"version": spec.to_dict(), **common, **own})
@@ -170,7 +171,7 @@ class HostEngine:
         session = _session(host)
         if session is None:
             return judge(Seen(known=False))
-        spawn.reap(session.sid)
+        spawn.reap()
         alive = session.leader_alive()
         if not alive and self._bury(host, session, version_id):
             return judge(Seen(known=False))

@@ -13,7 +13,7 @@ from .applications import load
 from .base import EngineState, VersionSpec
 from .host import Host, run
 from .mounts import Mounts
-from .surroundings import one_for_all
+from .surroundings import one_for_all, route_prefixes
 
 __all__ = ["main"]
 
@@ -28,15 +28,18 @@ def main() -> NoReturn:
 def serve(host: Host) -> None:
     applications = host.spec.applications
     surroundings = one_for_all(applications)
+    prefixes = route_prefixes(applications)
     paths = [*surroundings.paths, *host.overlay(surroundings.requirements)]
     if surroundings.working_dir:
         os.chdir(surroundings.working_dir)
     sys.path[:0] = paths
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH")]))
     host.report(EngineState.STARTING, "importing the application")
-    apps = {str(application.get("route_prefix") or "/"): load(application) for application in applications}
+    apps = [
+        load(application) for application in applications if application.get("route_prefix", "/") is not None
+    ]
     host.report(EngineState.STARTING, "starting the application")
-    _serve_http(host, Mounts(apps))
+    _serve_http(host, Mounts(dict(zip(prefixes, apps, strict=True))))
 
 
 def _serve_http(host: Host, mounts: Mounts) -> None:

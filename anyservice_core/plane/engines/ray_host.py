@@ -18,7 +18,10 @@ import socket
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
+
+from pydantic import ValidationError
 
 from anyservice_core.errors import PlaneError
 
@@ -26,7 +29,7 @@ from .base import EngineState, VersionSpec
 from .host import Host, run
 from .ray_lean import lean_head
 from .ray_status import AppReport, overall
-from .surroundings import import_paths, requirements_of, shared_variables
+from .surroundings import import_paths, requirements_of, route_prefixes, shared_variables
 
 __all__ = ["deploy_config", "main"]
 
@@ -45,14 +48,14 @@ def main() -> NoReturn:
 
 def serve(host: Host) -> None:
     overlays = [host.overlay(requirements_of(app.get("runtime_env") or {})) for app in host.spec.applications]
-    config = deploy_config(host.spec, overlays)
+    config = _validated(deploy_config(host.spec, overlays))
     host.report(EngineState.STARTING, "starting its Ray cluster")
     with _reserved_port() as reserved:
         address = reserved.getsockname()
         try:
             client = _start_cluster(host, address)
             host.report(EngineState.STARTING, "deploying the applications")
-            _deploy(client, config)
+            client.deploy_apps(config)
             host.stale_after_s = STALE_S
             _Watch(host, address).forever()
         finally:
@@ -92,16 +95,22 @@ def _start_cluster(host: Host, address: tuple[str, int]) -> Any:
             log_to_driver=False,
         )
     signal.signal(signal.SIGTERM, before)
+    host.link("ray-logs", Path(host.options["temp_dir"]) / "session_latest" / "logs")
     host.report(EngineState.STARTING, "starting Ray Serve")
     options = {**host.spec.http_options, "host": address[0], "port": address[1]}
     ray_serve.start(proxy_location="HeadOnly", http_options=options)
     return _get_global_client()
 
 
-def _deploy(client: Any, config: Mapping[str, Any]) -> None:
+def _validated(config: Mapping[str, Any]) -> Any:
+    """Let Serve refuse what it does not take before anything is started."""
     from ray.serve.schema import ServeDeploySchema
 
-    client.deploy_apps(ServeDeploySchema.model_validate(config))
+    try:
+        return ServeDeploySchema.model_validate(config)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise PlaneError(f"Ray Serve does not take these applications: {'; '.join(faults)}") from None
 
 
 def deploy_config(spec: VersionSpec, overlays: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -140,7 +149,7 @@ class _Watch:
         self._host = host
         self._address = address
         self._names = [str(app.get("name") or "default") for app in host.spec.applications]
-        self._prefixes = {str(app.get("route_prefix") or "/") for app in host.spec.applications}
+        self._prefixes = set(route_prefixes(host.spec.applications))
         self._served = False
         self._silent = 0
 

@@ -12,9 +12,17 @@ import anyservice_core
 
 __all__ = ["exit_reason", "host_command", "host_environment", "reap", "spawn"]
 
+
+class _Detached(subprocess.Popen[bytes]):
+    """A child that may outlive us, which is no resource leaked."""
+
+    def __del__(self) -> None:
+        pass
+
+
 # Children of this process, so that the dead among them are reaped and leave no zombies. A plane
 # that is not their parent needs none of this: then init reaps them.
-_children: dict[int, subprocess.Popen[bytes]] = {}
+_children: dict[int, _Detached] = {}
 
 # -P keeps the current folder, which is the user's, out of the host's own imports.
 _LAUNCH = "import sys; sys.path.append(sys.argv[1]); from {module} import main; sys.exit(main())"
@@ -45,7 +53,7 @@ def spawn(command: Sequence[str], *, environment: Mapping[str, str], log: Path) 
     """Start it detached, its output appended to ``log``; return its pid, which is its session id too."""
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        child = subprocess.Popen(
+        child = _Detached(
             command,
             stdin=subprocess.DEVNULL,
             stdout=handle,
@@ -60,11 +68,11 @@ def spawn(command: Sequence[str], *, environment: Mapping[str, str], log: Path) 
     return child.pid
 
 
-def reap(pid: int) -> None:
-    """Collect a dead child, if it is one of ours."""
-    child = _children.get(pid)
-    if child is not None:
-        child.poll()
+def reap(pid: int | None = None) -> None:
+    """Collect a child if it is dead by now; all such, if none is named."""
+    for child in [child for number, child in list(_children.items()) if pid in {None, number}]:
+        if child.returncode is None:
+            child.poll()
 
 
 def exit_reason(pid: int) -> str:

@@ -9,7 +9,14 @@ from typing import Any
 
 from anyservice_core.errors import PlaneError
 
-__all__ = ["Surroundings", "import_paths", "one_for_all", "requirements_of", "shared_variables"]
+__all__ = [
+    "Surroundings",
+    "import_paths",
+    "one_for_all",
+    "requirements_of",
+    "route_prefixes",
+    "shared_variables",
+]
 
 Applications = Sequence[Mapping[str, Any]]
 
@@ -68,6 +75,21 @@ def one_for_all(applications: Applications) -> Surroundings:
         paths=tuple(dict.fromkeys(paths)),
         requirements=requirements_of(first),
     )
+
+
+def route_prefixes(applications: Applications) -> list[str]:
+    """Return where each application is mounted, by Serve's rules; one with a ``null`` prefix is not."""
+    prefixes = [app.get("route_prefix", "/") for app in applications]
+    routed = [str(prefix) for prefix in prefixes if prefix is not None]
+    for prefix in routed:
+        if not prefix.startswith("/") or (prefix != "/" and prefix.endswith("/")):
+            raise PlaneError(f"route_prefix {prefix!r} must begin with '/' and not end with one.")
+        if routed.count(prefix) > 1:
+            raise PlaneError(
+                f"route_prefix {prefix!r} is given to {routed.count(prefix)} applications.",
+                hint="Give each its own.",
+            )
+    return routed
 
 
 def requirements_of(runtime_env: Mapping[str, Any]) -> tuple[str, ...]:

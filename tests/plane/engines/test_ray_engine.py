@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from anyservice_core.plane.engines import EngineState, Observed, RayEngine
+from anyservice_core.plane.engines.ray_lean import lean_head
 from anyservice_core.plane.engines.sessions import Session
 
 pytestmark = [
@@ -52,7 +54,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
     session, temp_dir = session_of(home), engine._temp_dir("v1")
     assert len(session.members()) > 4
-    assert temp_dir.exists()
+    assert list((home / "state/hosts/v1/ray-logs/serve").glob("replica_*"))
     engine.stop_all()
     assert session.members() == []
     assert not temp_dir.exists()
@@ -76,3 +78,39 @@ def test_a_failed_start_says_why_and_a_killed_host_leaves_no_orphans(
     assert "SIGKILL" in settle(ray_engine, "v1", state=EngineState.GONE).message
     ray_engine.stop_all()
     assert session.members() == []
+
+
+def test_settings_that_serve_refuses_cost_no_cluster(
+    ray_engine: RayEngine, begin: Callable[..., Any], settle: Settle
+) -> None:
+    """A setting out of range is named by its path, before a cluster is started."""
+    begin(ray_engine, "v1", "served:app", deployments=[{"name": "Hello", "num_replicas": -1}])
+    observed = settle(ray_engine, "v1")
+    assert observed.state is EngineState.FAILED
+    assert "applications.0.deployments.0.num_replicas" in observed.message
+
+
+def test_a_lean_head_is_lean_within_and_as_ever_after() -> None:
+    """The switches for what is left out exist in this Ray, and are put back."""
+    from ray._private.node import Node
+    from ray._private.parameter import RayParams
+
+    before = Node.start_api_server
+    with lean_head():
+        params = RayParams()
+        assert (params.no_monitor, params.include_log_monitor) == (True, False)
+        assert Node.start_api_server is not before
+    assert (RayParams().no_monitor, Node.start_api_server) == (False, before)
+
+
+def test_stopping_while_the_cluster_starts(
+    ray_engine: RayEngine, begin: Callable[..., Any], settle: Settle, home: Path
+) -> None:
+    """A version may be stopped at any moment of its start, and leaves nothing."""
+    begin(ray_engine, "v1", "served:app")
+    session = session_of(home)
+    while len(session.members()) < 3:
+        time.sleep(0.05)
+    ray_engine.stop_all()
+    assert session.members() == []
+    assert ray_engine.observe("v1").state is EngineState.GONE

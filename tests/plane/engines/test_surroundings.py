@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from anyservice_core.errors import PlaneError
-from anyservice_core.plane.engines.surroundings import import_paths, one_for_all, shared_variables
+from anyservice_core.plane.engines.surroundings import (
+    import_paths,
+    one_for_all,
+    route_prefixes,
+    shared_variables,
+)
 
 
 def app(**runtime_env: Any) -> dict[str, Any]:
@@ -56,3 +61,15 @@ def test_no_runtime_env_is_fine() -> None:
     """An application from an installed package asks for nothing."""
     found = one_for_all([{"import_path": "package:app"}])
     assert (found.working_dir, found.paths) == (None, ())
+
+
+def test_prefixes_follow_serves_rules() -> None:
+    """The default is the root, and an application with a null prefix takes no requests."""
+    assert route_prefixes([{}, {"route_prefix": "/b"}, {"route_prefix": None}]) == ["/", "/b"]
+
+
+@pytest.mark.parametrize("prefixes", [["api"], ["/api/"], ["/", "/"]])
+def test_prefixes_that_cannot_be_told_apart_are_refused(prefixes: list[str]) -> None:
+    """A prefix that Serve would refuse, or that two applications claim, is named."""
+    with pytest.raises(PlaneError, match=f"route_prefix '{prefixes[0]}'"):
+        route_prefixes([{"route_prefix": prefix} for prefix in prefixes])
