@@ -8,8 +8,6 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import anyservice_core
-
 __all__ = ["exit_reason", "host_command", "host_environment", "reap", "spawn"]
 
 
@@ -40,8 +38,8 @@ _WITHHELD = (
 
 
 def host_command(python: str, module: str, host_dir: Path) -> list[str]:
-    root = next(iter(anyservice_core.__path__))
-    return [python, "-P", "-c", _LAUNCH.format(module=module), str(Path(root).parent), str(host_dir)]
+    root = Path(__file__).parents[3]  # where this package was imported from, installed or not
+    return [python, "-P", "-c", _LAUNCH.format(module=module), str(root), str(host_dir)]
 
 
 def host_environment(extra: Mapping[str, str]) -> dict[str, str]:
