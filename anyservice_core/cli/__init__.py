@@ -73,6 +73,7 @@ def _readable(command: click.Command) -> click.Command:
 
 
 @click.command(
+    "anyservice",
     cls=_Root,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     no_args_is_help=True,

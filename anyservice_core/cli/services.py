@@ -11,7 +11,12 @@ from anyservice_core.cli.options import cloud, connected, host, json_flag, proje
 __all__ = ["archive", "delete", "list_command", "rollback", "status", "terminate", "wait"]
 
 _OUTPUT = click.option(
-    "-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "yaml"]),
+    default="text",
+    show_default=True,
+    help="How to show it.",
 )
 _STATES = "STARTING, RUNNING, UPDATING, ROLLING_OUT, ROLLING_BACK, UNHEALTHY, TERMINATING, TERMINATED, UNKNOWN, SYSTEM_FAILURE"
 
@@ -92,7 +97,12 @@ def rollback(**given: Any) -> None:
 @click.command()
 @with_target
 def terminate(**given: Any) -> None:
-    """Stop a service, all versions of it."""
+    r"""Stop a service, all versions of it.
+
+    \b
+      anyservice terminate recommender
+      anyservice wait recommender -s TERMINATED
+    """
     wanted = which(given)
     with connected(given.pop("host")) as client:
         done = client.terminate(**wanted)
@@ -102,7 +112,11 @@ def terminate(**given: Any) -> None:
 @click.command()
 @with_target
 def archive(**given: Any) -> None:
-    """Hide a terminated service from lists and from lookups by name."""
+    r"""Hide a terminated service from lists and from lookups by name.
+
+    \b
+      anyservice archive recommender
+    """
     wanted = which(given)
     with connected(given.pop("host")) as client:
         done = client.archive(**wanted)
@@ -112,7 +126,11 @@ def archive(**given: Any) -> None:
 @click.command()
 @with_target
 def delete(**given: Any) -> None:
-    """Remove a terminated service for good, an archived one too."""
+    r"""Remove a terminated service for good, an archived one too.
+
+    \b
+      anyservice delete recommender
+    """
     wanted = which(given)
     with connected(given.pop("host")) as client:
         done = client.delete(**wanted)
