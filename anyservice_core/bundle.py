@@ -17,6 +17,7 @@ import os
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = ["ALWAYS_OUT", "Bundle", "build", "read_requirements"]
 ALWAYS_OUT: Final = (".git/", ".venv/", "venv/", "__pycache__/", ".env")
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
 _CHUNK: Final = 1 << 20
+_SAMPLE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +160,21 @@ def _add(archive: zipfile.ZipFile, entry: _Entry, top: str) -> bytes:
     if entry.name.endswith("/"):
         archive.writestr(info, b"")
         return digest.digest()
-    with entry.source.open("rb") as source, archive.open(info, "w", force_zip64=True) as target:
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-            target.write(chunk)
+    with entry.source.open("rb") as source:
+        chunk = source.read(_CHUNK)
+        info.compress_type = zipfile.ZIP_DEFLATED if _shrinks(chunk) else zipfile.ZIP_STORED
+        with archive.open(info, "w", force_zip64=True) as target:
+            while chunk:
+                digest.update(chunk)
+                target.write(chunk)
+                chunk = source.read(_CHUNK)
     return digest.digest()
+
+
+def _shrinks(beginning: bytes) -> bool:
+    """Whether compressing is worth its time; for most of a model's weights it is not."""
+    sample = beginning[:_SAMPLE]
+    return len(zlib.compress(sample, 1)) < 0.9 * len(sample)
 
 
 def _info(name: str, *, executable: bool) -> zipfile.ZipInfo:
@@ -172,7 +184,6 @@ def _info(name: str, *, executable: bool) -> zipfile.ZipInfo:
     info.external_attr = (
         (stat.S_IFDIR | 0o755) if folder else (stat.S_IFREG | (0o755 if executable else 0o644))
     ) << 16
-    info.compress_type = zipfile.ZIP_STORED if folder else zipfile.ZIP_DEFLATED
     return info
 
 

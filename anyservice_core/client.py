@@ -42,25 +42,27 @@ T = TypeVar("T")
 _DEFAULTS: Final = ("cloud", "project")
 
 
-def _with_defaults(function: Callable[..., Any], client: _Base) -> Callable[..., Any]:
-    """``function`` with the client's own cloud and project where the caller gives none."""
-    takes = [name for name in _DEFAULTS if name in inspect.signature(function).parameters]
+class _Binding:
+    """A function of ``cloud`` and ``project`` that takes the client's own where the caller gives none."""
 
-    def filled(*args: Any, **kwargs: Any) -> Any:
-        for name in takes:
-            if kwargs.get(name) is None and kwargs.get("id") is None:
-                kwargs[name] = getattr(client.settings, name)
-        return function(*args, **kwargs)
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.takes = [name for name in _DEFAULTS if name in inspect.signature(function).parameters]
+        self.__doc__ = function.__doc__
 
-    return filled
+    def made(self, client: _Base, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if kwargs.get("id") is None:  # an id says all
+            for name in self.takes:
+                if kwargs.get(name) is None:
+                    kwargs[name] = getattr(client.settings, name)
+        return self.function(*args, **kwargs)
 
 
-class operation(Generic[P, T]):  # noqa: N801  # reads as the decorator-like thing it is
+class operation(_Binding, Generic[P, T]):  # noqa: N801  # reads as the decorator-like thing it is
     """Binds an operation to whichever client it is read from."""
 
     def __init__(self, function: Callable[P, Op[T]]) -> None:
-        self.function = function
-        self.__doc__ = function.__doc__
+        super().__init__(function)
 
     @overload
     def __get__(self, client: None, owner: type) -> Self: ...
@@ -71,21 +73,19 @@ class operation(Generic[P, T]):  # noqa: N801  # reads as the decorator-like thi
     def __get__(self, client: Client | AsyncClient | None, owner: type) -> Any:
         if client is None:
             return self
-        filled = _with_defaults(self.function, client)
 
         @functools.wraps(self.function)
         def bound(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return client.run(filled(*args, **kwargs))
+            return client.run(self.made(client, args, kwargs))
 
         return bound
 
 
-class paged(Generic[P]):  # noqa: N801
+class paged(_Binding, Generic[P]):  # noqa: N801
     """Binds a listing to whichever client it is read from; nothing is fetched before it is read."""
 
     def __init__(self, function: Callable[P, Listing]) -> None:
-        self.function = function
-        self.__doc__ = function.__doc__
+        super().__init__(function)
 
     @overload
     def __get__(self, client: None, owner: type) -> Self: ...
@@ -98,11 +98,10 @@ class paged(Generic[P]):  # noqa: N801
     def __get__(self, client: Client | AsyncClient | None, owner: type) -> Any:
         if client is None:
             return self
-        filled = _with_defaults(self.function, client)
 
         @functools.wraps(self.function)
         def bound(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return client.iterate(filled(*args, **kwargs))
+            return client.iterate(self.made(client, args, kwargs))
 
         return bound
 

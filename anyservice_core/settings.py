@@ -10,6 +10,7 @@ token     the argument; the plane's own, if the host is ``local``; ``ANYSERVICE_
           ``~/.anyscale/credentials.json``
 cloud     the argument; ``ANYSERVICE_CLOUD``; none, which is the organization's default
 project   the argument; ``ANYSERVICE_PROJECT``; none, which is the cloud's default
+ca_file   the first of ``ANYSCALE_SSL_CA_CERT REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE`` that is a file
 ========  =====================================================================================
 
 The host ``local`` stands for the plane on this machine, wherever it listens. A token is never in a ``repr``.
@@ -31,6 +32,7 @@ __all__ = ["DEFAULT_HOST", "PlaneRecord", "Settings", "resolve", "state_dir"]
 
 DEFAULT_HOST: Final = "https://console.anyscale.com"
 LOCAL: Final = "local"
+_CA_FILES: Final = ("ANYSCALE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Settings:
     token: str = field(repr=False)
     cloud: str | None = None
     project: str | None = None
+    ca_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,9 @@ def resolve(
         token=_checked_token(look.token(token, host, where)),
         cloud=cloud or look.env.get("ANYSERVICE_CLOUD") or None,
         project=project or look.env.get("ANYSERVICE_PROJECT") or None,
+        ca_file=next(
+            (file for name in _CA_FILES if (file := look.env.get(name)) and Path(file).is_file()), None
+        ),
     )
 
 

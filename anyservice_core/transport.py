@@ -9,6 +9,8 @@ parent goes on using the sockets.
 from __future__ import annotations
 
 import os
+import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +29,7 @@ __all__ = ["AsyncTransport", "Transport"]
 
 _CHUNK: Final = 1 << 18
 _LONGEST_CONNECT_S: Final = 10.0
+LONGER: Final = 2.0  # how many bounds a whole answer may take: one to begin, one to come in
 _HERE: Final = ("127.0.0.1", "localhost", "::1")
 
 
@@ -44,15 +47,36 @@ class _Setup:
         # A proxy for the world knows no way to this machine, hence no proxy for these hosts.
         direct = {f"all://{f'[{host}]' if ':' in host else host}": None for host in _HERE}
         return {
-            "timeout": self.timeout(None),
+            "timeout": self.timeout(self.timeout_s),
             "headers": {"User-Agent": f"anyservice/{_version()}", "Accept": "application/json"},
             "follow_redirects": True,
             "max_redirects": 3,
             "mounts": direct,
+            "verify": self.trust(),
         }
 
-    def timeout(self, seconds: float | None) -> httpx.Timeout:
-        bound = self.timeout_s if seconds is None else seconds
+    def trust(self) -> ssl.SSLContext | bool:
+        file = self.settings.ca_file
+        try:
+            return ssl.create_default_context(cafile=file) if file else True
+        except (OSError, ssl.SSLError):
+            raise ConfigError(
+                f"{file} holds no certificates.", hint="An environment variable names it."
+            ) from None
+
+    def bound(self, what: Request | Upload) -> float:
+        own = what.timeout_s if isinstance(what, Request) else None
+        return self.timeout_s if own is None else own
+
+    def in_time(self, request: Request, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Bound the whole answer, where httpx bounds each read, so that one that drips comes to an end."""
+        end = time.monotonic() + LONGER * self.bound(request)
+        for chunk in chunks:
+            yield chunk
+            if time.monotonic() > end:
+                raise httpx.ReadTimeout("the answer drips")
+
+    def timeout(self, bound: float) -> httpx.Timeout:
         return httpx.Timeout(bound, connect=min(bound, _LONGEST_CONNECT_S))
 
     def sign(self, request: httpx.Request) -> None:
@@ -68,7 +92,7 @@ class _Setup:
             "method": request.method,
             "url": f"{self.settings.host}{request.path}" if inner else request.path,
             "headers": {**({"Content-Type": "application/json"} if inner else {}), **request.headers},
-            "timeout": self.timeout(request.timeout_s),
+            "timeout": self.timeout(self.bound(request)),
         }
         # Only what is given: httpx takes even an empty mapping for "drop the query that the URL has".
         if given:
@@ -83,11 +107,9 @@ class _Setup:
         where = place(what if isinstance(what, Request) else Request("PUT", what.url))
         try:
             yield
-        except httpx.TimeoutException:
-            seconds = (what.timeout_s if isinstance(what, Request) else None) or self.timeout_s
-            raise TransportError(
-                f"No answer to {where} within {seconds:g} s.", hint=self.hint(what)
-            ) from None
+        except (httpx.TimeoutException, TimeoutError):
+            waited = f"{self.bound(what):g} s"
+            raise TransportError(f"No answer to {where} within {waited}.", hint=self.hint(what)) from None
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError):
             raise ConfigError(f"{where} is not a web address that can be asked.") from None
         except httpx.DecodingError:
@@ -112,8 +134,8 @@ def _version() -> str:
         return "0"
 
 
-def _reply(response: httpx.Response) -> Reply:
-    return Reply(response.status_code, response.content, dict(response.headers))
+def _reply(response: httpx.Response, body: bytes) -> Reply:
+    return Reply(response.status_code, body, dict(response.headers))
 
 
 def _upload_headers(upload: Upload) -> dict[str, str]:
@@ -134,13 +156,14 @@ class Transport:
 
     def send(self, request: Request) -> Reply:
         client = self._inner() if _is_inner(request) else self._outer()
-        with self._setup.ours(request):
-            return _reply(client.request(**self._setup.arguments(request)))
+        with self._setup.ours(request), client.stream(**self._setup.arguments(request)) as response:
+            return _reply(response, b"".join(self._setup.in_time(request, response.iter_bytes())))
 
     def upload(self, upload: Upload) -> Reply:
         with self._setup.ours(upload), upload.path.open("rb") as file:
             chunks = iter(lambda: file.read(_CHUNK), b"")
-            return _reply(self._outer().put(upload.url, content=chunks, headers=_upload_headers(upload)))
+            response = self._outer().put(upload.url, content=chunks, headers=_upload_headers(upload))
+            return _reply(response, response.content)
 
     def close(self) -> None:
         for client in self._clients().values():
@@ -178,13 +201,15 @@ class AsyncTransport:
 
     async def send(self, request: Request) -> Reply:
         client = self._inner() if _is_inner(request) else self._outer()
-        with self._setup.ours(request):
-            return _reply(await client.request(**self._setup.arguments(request)))
+        with self._setup.ours(request), anyio.fail_after(LONGER * self._setup.bound(request)):
+            response = await client.request(**self._setup.arguments(request))
+            return _reply(response, response.content)
 
     async def upload(self, upload: Upload) -> Reply:
         with self._setup.ours(upload):
             headers = _upload_headers(upload)
-            return _reply(await self._outer().put(upload.url, content=_chunks(upload.path), headers=headers))
+            response = await self._outer().put(upload.url, content=_chunks(upload.path), headers=headers)
+            return _reply(response, response.content)
 
     async def close(self) -> None:
         for client in self._clients().values():

@@ -69,7 +69,7 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 class Wire(BaseModel):
     """One shape of the API; frozen, and deaf to keys that it does not know."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), defer_build=True)
 
 
 # ── envelopes ───────────────────────────────────────────────────────────────

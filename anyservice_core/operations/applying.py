@@ -18,12 +18,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from anyservice_core.effects import Op, Report, Request
+from anyservice_core.effects import Op, Report, Request, Sleep
 from anyservice_core.errors import TransportError, UnavailableError
 from anyservice_core.models.wire import ApplyService, ServiceWire, VersionWire
-from anyservice_core.operations.sending import ATTEMPTS, backoff, send
+from anyservice_core.operations.sending import ATTEMPTS, LONGEST_RETRY_AFTER_S, send
 
 __all__ = ["Adopted", "already_there", "apply", "carries", "contains"]
+
+SETTLE_S = 2.5
 
 Reread: TypeAlias = Callable[[], Op[ServiceWire | None]]
 
@@ -46,7 +48,9 @@ def apply(body: ApplyService, before: ServiceWire | None, reread: Reread) -> Op[
         try:
             return (yield from send(request, ServiceWire))
         except (TransportError, UnavailableError) as error:
-            yield from backoff(attempt, error)
+            # What was sent may still be at work: looked at too soon, it is not there yet, and is sent twice.
+            asked = getattr(error, "retry_after_s", None) or 0.0
+            yield from Sleep(min(max(SETTLE_S * attempt, asked), LONGEST_RETRY_AFTER_S), jitter=0.2)
         landed = yield from reread()
         if landed and (version := carries(landed, body, before)):
             yield from Report(Adopted(landed.name, version.version))

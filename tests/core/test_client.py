@@ -291,6 +291,34 @@ def test_every_request_has_a_bound(both):
         both.run(asking(Now()), timeout_s=0)
 
 
+def test_an_answer_that_drips_comes_to_an_end(both):
+    """Each byte is in time, the whole is not."""
+
+    class Drip(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self):
+            while True:
+                time.sleep(0.01)
+                yield b" "
+
+        async def __aiter__(self):
+            while True:
+                await anyio.sleep(0.01)
+                yield b" "
+
+    transport, _ = answering(lambda _: httpx.Response(200, stream=Drip()))
+    with pytest.raises(TransportError, match=r"within 0\.1 s"):
+        both.run(asking(Request("GET", "/a", timeout_s=0.1)), transport)
+
+
+def test_a_company_s_own_certificates_are_trusted(both, tmp_path, monkeypatch):
+    """A file that is no certificate is found out, so it is used."""
+    file = tmp_path / "ca.pem"
+    file.write_text("nonsense")
+    monkeypatch.setenv("ANYSCALE_SSL_CA_CERT", str(file))
+    with pytest.raises(ConfigError, match=r"ca\.pem"):
+        both.run(asking(Request("GET", "/a")), answering(fine)[0])
+
+
 # ── the face ──
 
 
