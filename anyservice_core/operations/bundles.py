@@ -27,8 +27,9 @@ class Uploaded:
     known: bool
 
     def __str__(self) -> str:
-        done = "is unchanged, nothing to upload" if self.known else f"uploaded, {self.size / 1e6:.1f} MB"
-        return f"{self.folder}: {done}"
+        size = f"{self.size / 1e6:.1f} MB" if self.size >= 1e5 else f"{self.size / 1e3:.1f} kB"
+        done = "is unchanged, nothing to upload" if self.known else f"uploaded, {size}"
+        return f"folder {self.folder!r} {done}"
 
 
 def is_local(path: str) -> bool:

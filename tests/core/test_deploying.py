@@ -320,7 +320,7 @@ def test_what_the_storage_has_is_not_sent(hold, shapes, ground):
         prepare(CONFIG.options(working_dir="app")), *ground[:2], Zip(), presigned(shapes, file_exists=True)
     )
     assert not [effect for effect in talk.effects if isinstance(effect, Upload)]
-    assert talk.reports == ["app: is unchanged, nothing to upload"]
+    assert talk.reports == ["folder 'app' is unchanged, nothing to upload"]
 
 
 def test_an_upload_that_fails_is_repeated(hold, shapes, ground):
