@@ -27,6 +27,7 @@ __all__ = ["ONCE", "PATIENTLY", "Ask", "is_retryable", "pair"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
+RunName: TypeAlias = str | Callable[[dict[str, Any]], str]
 Pair: TypeAlias = tuple[Task[P, T], Task[P, Coroutine[Any, Any, T]]]
 
 _LAST_WORDS_S: Final = 10.0
@@ -59,10 +60,8 @@ class Ask(Generic[T]):
     watch: Watch = field(default_factory=Watch)
 
 
-def pair(
-    define: Callable[P, Ask[T]], *, named: Callable[[dict[str, Any]], str], options: Mapping[str, Any] = ONCE
-) -> Pair[P, T]:
-    """Make the sync and the async task of a definition. ``named`` names a run by its parameters."""
+def pair(define: Callable[P, Ask[T]], *, named: RunName, options: Mapping[str, Any] = ONCE) -> Pair[P, T]:
+    """Make the sync and the async task of a definition. ``named`` is what Prefect takes for a run's name."""
 
     @functools.wraps(define)
     def ask(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -75,10 +74,7 @@ def pair(
     name = define.__name__.strip("_")
     ask.__qualname__, aask.__qualname__ = name, f"a{name}"  # what tells them apart as background tasks
 
-    def run_name(parameters: dict[str, Any]) -> str:
-        return named(parameters)
-
-    settings: dict[str, Any] = {"name": name, "task_run_name": run_name, **options}
+    settings: dict[str, Any] = {"name": name, "task_run_name": named, **options}
     return task(ask, **settings), task(aask, **settings)
 
 
@@ -88,9 +84,9 @@ def _ask(ask: Ask[T]) -> T:
         try:
             answer: T = _collected(ask.call(client))
         except BaseException as error:  # a cancelled run too
-            watch.end(error)
+            watch.end(error, client.settings.host)
             raise
-        watch.end(answer)
+        watch.end(answer, client.settings.host)
         return answer
 
 
@@ -101,9 +97,9 @@ async def _aask(ask: Ask[T]) -> T:
             answer: T = await _acollected(ask.call(client))  # type: ignore[arg-type]  # the same calls, to await
         except BaseException as error:
             with anyio.move_on_after(_LAST_WORDS_S, shield=True):
-                await watch.aend(error)
+                await watch.aend(error, client.settings.host)
             raise
-        await watch.aend(answer)
+        await watch.aend(answer, client.settings.host)
         return answer
 
 

@@ -4,7 +4,7 @@ A ``Story`` is told events, one by one, and answers with ``Exhibit``s, each the 
 
     the weight      a progress bar, moved when the weight or what is done about it changes, not at each poll
     the verdicts    a table with the numbers behind them, anew at the end of each step
-    the service     a link, as soon as there is an address
+    the service     a link to its page in the control plane's console
     the report      markdown, at the end, however it ends
 """
 
@@ -46,7 +46,7 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where the service answers."""
+    """The service's page in the console."""
 
     service: str
     url: str
@@ -75,12 +75,8 @@ class Story:
 
     def hear(self, event: Any) -> Iterator[Exhibit]:
         """Take in an event; answer with what it changes."""
-        if isinstance(event, Event):
-            yield from self._of_rollout(event)
-        elif url := getattr(event, "query_url", None):
-            yield Link(event.service, url)
-
-    def _of_rollout(self, event: Event) -> Iterator[Exhibit]:
+        if not isinstance(event, Event):
+            return
         self.service, before = event.service, self.percent
         self.percent = 100.0 if event.data.get("outcome") == "succeeded" else float(event.weight or 0)
         self._note(event)
@@ -97,13 +93,15 @@ class Story:
         else:
             self.lines = [*self.lines, f"{_clock(event.at)} {event.message}"][-_MAX_LINES:]
 
-    def end(self, outcome: object) -> Iterator[Exhibit]:
-        """Close with the report: of the promotion, of the error, or of how far it came."""
+    def end(self, outcome: object, console: str) -> Iterator[Exhibit]:
+        """Close with the report: of the promotion, of the error, or of how far it came. ``console`` is a host."""
         if not self.service:
             return
         report = _report(outcome)
         head = _summary(report) if report else self._cut_short(outcome)
         yield Text(self.service, "\n\n".join([*head, *_table(self.rows.values()), *_timeline(self.lines)]))
+        if report and report.service_id:
+            yield Link(self.service, f"{console}/services/{report.service_id}")
 
     def _cut_short(self, outcome: object) -> Sequence[str]:
         why = str(outcome) or type(outcome).__name__

@@ -16,7 +16,7 @@ is cached or kept, as the status of a service has the token of its users in it.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -44,10 +44,6 @@ def service_name(config: object) -> str:
         return ServiceConfig.parse(cast("Config", config)).name or "service"
     except (AnyserviceError, OSError):
         return str(config) if isinstance(config, str | Path) else "service"
-
-
-def _by_name(verb: str) -> Callable[[dict[str, Any]], str]:
-    return lambda parameters: f"{verb} {parameters['name']}"
 
 
 def _deploying(parameters: dict[str, Any]) -> str:
@@ -175,11 +171,11 @@ def _list(
 
 
 deploy, adeploy = pair(_deploy, named=_deploying)
-rollback, arollback = pair(_rollback, named=_by_name("rollback"))
-terminate, aterminate = pair(_terminate, named=_by_name("terminate"), options=PATIENTLY)
-archive, aarchive = pair(_archive, named=_by_name("archive"), options=PATIENTLY)
-delete, adelete = pair(_delete, named=_by_name("delete"), options=PATIENTLY)
+rollback, arollback = pair(_rollback, named="rollback {name}")
+terminate, aterminate = pair(_terminate, named="terminate {name}", options=PATIENTLY)
+archive, aarchive = pair(_archive, named="archive {name}", options=PATIENTLY)
+delete, adelete = pair(_delete, named="delete {name}", options=PATIENTLY)
 rollout, arollout = pair(_rollout, named=_rolling_out, options=PATIENTLY)
-status, astatus = pair(_status, named=_by_name("status"), options=PATIENTLY)
+status, astatus = pair(_status, named="status {name}", options=PATIENTLY)
 wait, await_ = pair(_wait, named=_waiting, options=PATIENTLY)
-list, alist = pair(_list, named=lambda _: "list services", options=PATIENTLY)
+list, alist = pair(_list, named="list services", options=PATIENTLY)

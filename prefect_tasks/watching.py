@@ -31,11 +31,11 @@ class Watch:
         """Take in one event."""
         self._log(event)
 
-    def end(self, outcome: object) -> None:
-        """Take in what the call gave or raised."""
+    def end(self, outcome: object, console: str) -> None:
+        """Take in what the call gave or raised; ``console`` is the control plane's host."""
 
-    async def aend(self, outcome: object) -> None:
-        """Take in what the call gave or raised."""
+    async def aend(self, outcome: object, console: str) -> None:
+        """Take in what the call gave or raised; ``console`` is the control plane's host."""
 
     def _log(self, event: Any) -> None:
         trouble = isinstance(event, Event) and event.kind in {Kind.TROUBLE, Kind.ROLLING_BACK}
@@ -46,8 +46,8 @@ class Watch:
 class RolloutWatch(Watch):
     """Also shows a rollout's artifacts on the run's page."""
 
-    def __init__(self) -> None:
-        self._story = Story()
+    def __init__(self, story: Story | None = None) -> None:
+        self._story = story or Story()
         self._bar: UUID | None = None
 
     def see(self, event: Any) -> None:
@@ -58,25 +58,25 @@ class RolloutWatch(Watch):
         self._log(event)
         await self._ashow(self._story.hear(event))
 
-    def end(self, outcome: object) -> None:
-        self._show(self._story.end(outcome))
+    def end(self, outcome: object, console: str) -> None:
+        self._show(self._story.end(outcome, console))
 
-    async def aend(self, outcome: object) -> None:
-        await self._ashow(self._story.end(outcome))
+    async def aend(self, outcome: object, console: str) -> None:
+        await self._ashow(self._story.end(outcome, console))
 
     def _show(self, exhibits: Iterable[Exhibit]) -> None:
-        for exhibit, function, arguments in self._calls(exhibits):
-            try:
+        try:
+            for exhibit, function, arguments in self._calls(exhibits):
                 self._keep(exhibit, getattr(artifacts, function)(**arguments))
-            except Exception:  # noqa: BLE001
-                _logger().warning("The artifact was not taken; the rollout goes on.", exc_info=True)
+        except Exception as error:  # noqa: BLE001
+            _not_taken(error)
 
     async def _ashow(self, exhibits: Iterable[Exhibit]) -> None:
-        for exhibit, function, arguments in self._calls(exhibits):
-            try:
+        try:
+            for exhibit, function, arguments in self._calls(exhibits):
                 self._keep(exhibit, await getattr(artifacts, f"a{function}")(**arguments))
-            except Exception:  # noqa: BLE001
-                _logger().warning("The artifact was not taken; the rollout goes on.", exc_info=True)
+        except Exception as error:  # noqa: BLE001
+            _not_taken(error)
 
     def _calls(self, exhibits: Iterable[Exhibit]) -> Iterator[tuple[Exhibit, str, dict[str, Any]]]:
         """What to ask of ``prefect.artifacts``. Nothing outside of a run: there is no page to show it on."""
@@ -87,30 +87,37 @@ class RolloutWatch(Watch):
     def _call(self, exhibit: Exhibit) -> tuple[str, dict[str, Any]]:
         key = f"rollout-{slug(exhibit.service)}"
         match exhibit:
-            case Weight(_, percent, text) if self._bar is not None:
-                bar = {"artifact_id": self._bar, "progress": percent, "description": text}
-                return "update_progress_artifact", bar
+            case Weight(_, percent, text) if self._bar:
+                return "update_progress_artifact", {
+                    "artifact_id": self._bar,
+                    "progress": percent,
+                    "description": text,
+                }
             case Weight(_, percent, text):
                 return "create_progress_artifact", {
-                    "progress": percent,
                     "key": f"{key}-weight",
+                    "progress": percent,
                     "description": text,
                 }
             case Verdicts(service, rows):
                 what = f"What was measured in the rollout of {service}"
                 return "create_table_artifact", {
-                    "table": [*rows],
                     "key": f"{key}-verdicts",
+                    "table": [*rows],
                     "description": what,
                 }
             case Link(service, url):
-                return "create_link_artifact", {"link": url, "link_text": service, "key": f"{key}-service"}
+                return "create_link_artifact", {"key": f"{key}-service", "link": url, "link_text": service}
             case Text(_, markdown):
-                return "create_markdown_artifact", {"markdown": markdown, "key": f"{key}-report"}
+                return "create_markdown_artifact", {"key": f"{key}-report", "markdown": markdown}
 
     def _keep(self, exhibit: Exhibit, made: UUID) -> None:
         if isinstance(exhibit, Weight):
             self._bar = made
+
+
+def _not_taken(error: Exception) -> None:
+    _logger().warning("An artifact was not taken, the call goes on: %s: %s", type(error).__name__, error)
 
 
 def _logger() -> Any:

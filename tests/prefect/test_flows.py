@@ -1,0 +1,301 @@
+"""The ready-made flow on a plane in memory: what it does, what its page shows, how it is deployed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect import flow, get_client
+from prefect.client.schemas.objects import State
+from prefect.exceptions import ParameterTypeError
+from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import PREFECT_API_URL
+from pydantic import PrivateAttr
+
+from anyservice_core import Client, RolledBackError, RolloutPlan, RolloutReport, ServiceConfig
+from anyservice_core.rollout import Event, Kind
+from anyservice_core.testing import FakePlane
+from prefect_tasks import AnyserviceCredentials, aio, progressive_deploy
+
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(240), pytest.mark.usefixtures("prefect_server")]
+
+APPLY = "PUT /api/v2/services-v2/apply"
+
+
+def run_id(state: State[Any]) -> str:
+    return str(state.state_details.flow_run_id)
+
+
+def artifacts(flow_run_id: str) -> dict[str, list[Any]]:
+    """What a run shows: the contents of its artifacts by what they are about, oldest first."""
+    body = {"artifacts": {"flow_run_id": {"any_": [flow_run_id]}}}
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/artifacts/filter", json=body).json()
+    shown: dict[str, list[Any]] = {}
+    for artifact in sorted(found, key=lambda one: one["created"]):
+        shown.setdefault(artifact["key"].removeprefix("rollout-recommender-"), []).append(artifact["data"])
+    return shown
+
+
+@pytest.fixture
+def good(config: Callable[..., ServiceConfig], plane: FakePlane) -> ServiceConfig:
+    """A version that serves well, under traffic."""
+    plane.send_traffic(200)
+    return config("v2")
+
+
+@pytest.fixture
+def bad(
+    config: Callable[..., ServiceConfig], plane: FakePlane, rolled_name: Callable[[ServiceConfig], str]
+) -> ServiceConfig:
+    """A version that fails on three of ten requests, under traffic."""
+    version = config("v3")
+    plane.send_traffic(200, errors={rolled_name(version): 0.3})
+    return version
+
+
+def test_a_good_version_is_promoted(
+    good: ServiceConfig, plan: RolloutPlan, credentials: AnyserviceCredentials, plane: FakePlane
+) -> None:
+    """The run completes with the report, and the version has all the traffic."""
+    state = progressive_deploy(good, plan, credentials, return_state=True)
+    report = state.result()
+    assert state.is_completed()
+    assert (report.outcome, [step.weight for step in report.steps]) == ("succeeded", [10, 50])
+    with plane.client() as client:
+        primary = client.status("recommender").primary_version
+    assert primary is not None
+    assert (primary.name, primary.weight) == (report.version_name, 100)
+
+
+def test_the_page_shows_a_promotion(
+    good: ServiceConfig, plan: RolloutPlan, credentials: AnyserviceCredentials
+) -> None:
+    """One bar at 100, a table a step with its numbers, a report and a link, all attached to the run."""
+    state = progressive_deploy(good, plan, credentials, return_state=True)
+    shown = artifacts(run_id(state))
+    assert shown["weight"] == [100]
+    assert len(shown["verdicts"]) == 2
+    assert '"canary_requests"' in shown["verdicts"][-1]
+    assert "## recommender: succeeded" in shown["report"][0]
+    assert "/services/service2_" in shown["service"][0]
+
+
+def test_a_bad_version_is_taken_back_and_the_run_fails_with_the_reason(
+    bad: ServiceConfig, plan: RolloutPlan, credentials: AnyserviceCredentials, plane: FakePlane
+) -> None:
+    """The run is FAILED and says the numbers, the caller gets the error, and the old version serves on."""
+    state = progressive_deploy(bad, plan, credentials, return_state=True)
+    assert state.is_failed()
+    assert "rolled back: errors: canary 30.0 %" in str(state.message)
+    with pytest.raises(RolledBackError) as caught:
+        state.result()
+    assert RolloutReport.model_validate(caught.value.report).outcome == "rolled_back"
+    shown = artifacts(run_id(state))
+    assert shown["weight"] == [0]
+    assert "rolled back" in shown["report"][0]
+    with plane.client() as client:
+        status = client.status("recommender")
+    assert status.canary_version is None
+    assert status.primary_version is not None
+    assert status.primary_version.name == "v1"
+
+
+def test_calling_the_flow_raises_the_core_error(
+    bad: ServiceConfig,
+    plan: RolloutPlan,
+    credentials: AnyserviceCredentials,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A script sees RolledBackError itself, and the log holds its reason without a traceback."""
+    with pytest.raises(RolledBackError, match="worse"):
+        progressive_deploy(bad, plan, credentials)
+    assert "worse" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_every_event_is_a_line_in_the_log(
+    good: ServiceConfig,
+    plan: RolloutPlan,
+    credentials: AnyserviceCredentials,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What happens is told in the run's log as it happens."""
+    with caplog.at_level(logging.INFO, logger="prefect.task_runs"):
+        progressive_deploy(good, plan, credentials)
+    lines = [record.getMessage() for record in caplog.records if record.name == "prefect.task_runs"]
+    expected = ["weight 10 % seen", "asking for 50 %", "weight 50 % seen", "promoting", "succeeded"]
+    assert [word for word in expected if any(word in line for line in lines)] == expected
+
+
+@pytest.mark.anyio
+async def test_the_rollout_task_can_be_awaited(
+    good: ServiceConfig, plan: RolloutPlan, credentials: AnyserviceCredentials
+) -> None:
+    """An asynchronous flow rolls out by the same task, with the same artifacts."""
+
+    @flow
+    async def release() -> RolloutReport:
+        return await aio.rollout(good, plan, credentials=credentials)
+
+    state = await release(return_state=True)
+    assert (await state.aresult()).outcome == "succeeded"
+    shown = {about: len(found) for about, found in artifacts(run_id(state)).items()}
+    assert shown == {"weight": 1, "verdicts": 2, "report": 1, "service": 1}
+
+
+# ── cut short ───────────────────────────────────────────────────────────────
+
+
+class InterruptedCredentials(AnyserviceCredentials):
+    """Gives a client that is interrupted as soon as the canary bakes."""
+
+    _block_type_name = "Anyservice Test Interruption"
+    _block_type_slug = "anyservice-test-interruption"
+    _plane: FakePlane = PrivateAttr()
+
+    def get_client(self, **options: Any) -> Client:
+        tell = options.pop("on_report")
+
+        def interrupt(event: Any) -> None:
+            tell(event)
+            if isinstance(event, Event) and event.kind is Kind.BAKING:
+                raise KeyboardInterrupt
+
+        return self._plane.client(on_report=interrupt, **options)
+
+
+@pytest.fixture
+def interrupted(plane: FakePlane) -> InterruptedCredentials:
+    credentials = InterruptedCredentials()
+    credentials._plane = plane
+    return credentials
+
+
+def test_a_run_that_is_ended_leaves_the_service_as_it_is(
+    good: ServiceConfig,
+    plan: RolloutPlan,
+    plane: FakePlane,
+    interrupted: InterruptedCredentials,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The canary stays at its weight, and the log says how to go on."""
+    with pytest.raises(KeyboardInterrupt):
+        progressive_deploy(good, plan, interrupted)
+    with plane.client() as client:
+        canary = client.status("recommender").canary_version
+    assert canary is not None
+    assert canary.weight == 10
+    assert "Run the same rollout again" in caplog.text
+
+
+def test_the_next_run_goes_on_from_there(
+    good: ServiceConfig,
+    plan: RolloutPlan,
+    plane: FakePlane,
+    interrupted: InterruptedCredentials,
+    credentials: AnyserviceCredentials,
+) -> None:
+    """The second run finds the canary: in all there is one deploy, one shift and one promotion."""
+    sent = plane.requests.count(APPLY)
+    with pytest.raises(KeyboardInterrupt):
+        progressive_deploy(good, plan, interrupted)
+    assert progressive_deploy(good, plan, credentials).outcome == "succeeded"
+    assert plane.requests.count(APPLY) == sent + 3
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_process_that_is_told_to_end_leaves_its_report() -> None:
+    """On SIGTERM in mid-bake the run is Crashed, and its report says how far the rollout came."""
+    script = Path(__file__).with_name("ended_by_signal.py")
+    environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
+    ended = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == -signal.SIGTERM, ended.stderr
+    flow_run_id = ended.stdout.strip()
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(UUID(flow_run_id)).state
+    assert state is not None
+    assert state.is_crashed()
+    (report,) = artifacts(flow_run_id)["report"]
+    assert "stopped at 10 %" in report
+
+
+# ── what it takes ───────────────────────────────────────────────────────────
+
+
+def test_files_are_read_and_what_is_wrong_with_them_fails_the_run(
+    tmp_path: Path, plan: RolloutPlan, credentials: AnyserviceCredentials, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that is not there is named in the run's state, without a traceback."""
+    missing = tmp_path / "service.yaml"
+    state = progressive_deploy(missing, plan, credentials, return_state=True)
+    assert state.is_failed()
+    assert str(missing) in str(state.message)
+    assert "Traceback" not in caplog.text
+
+
+def test_paths_roll_out_like_models(
+    tmp_path: Path, credentials: AnyserviceCredentials, plane: FakePlane
+) -> None:
+    """Config and plan may be paths of YAML files."""
+    plane.send_traffic(200)
+    (tmp_path / "service.yaml").write_text("{name: recommender, applications: [{import_path: 'main:app'}]}")
+    (tmp_path / "rollout.yaml").write_text("rollout: {steps: [20], bake: 10s}")
+    report = progressive_deploy(tmp_path / "service.yaml", str(tmp_path / "rollout.yaml"), credentials)
+    assert report.outcome == "succeeded"
+
+
+def test_a_form_is_checked_before_anything_runs() -> None:
+    """Fields given as plain values become models, and what cannot work is refused by name."""
+    fields = {"name": "recommender", "applications": [{"import_path": "main:app"}]}
+    taken = progressive_deploy.validate_parameters(
+        {"config": fields, "plan": {"steps": [5, 25], "bake": "15m"}}
+    )
+    assert isinstance(taken["config"], ServiceConfig)
+    assert taken["plan"].weights == (5, 25)
+    with pytest.raises(ParameterTypeError, match="weights must strictly increase"):
+        progressive_deploy.validate_parameters({"config": fields, "plan": {"steps": [25, 5]}})
+
+
+def test_credentials_may_be_a_reference_a_name_or_nothing() -> None:
+    """A deployment's parameters never hold the token itself: they name a saved block."""
+    AnyserviceCredentials(project="shop").save("team", overwrite=True)
+    paths = {"config": "service.yaml", "plan": "rollout.yaml"}
+    reference = {"$ref": {"block_document_slug": "anyservice-credentials/team"}}
+    taken = progressive_deploy.validate_parameters({**paths, "credentials": reference})["credentials"]
+    assert (type(taken), taken.project) == (AnyserviceCredentials, "shop")
+    assert progressive_deploy.validate_parameters({**paths, "credentials": "team"})["credentials"] == "team"
+    assert progressive_deploy.validate_parameters(paths)["config"] == "service.yaml"
+
+
+def test_a_name_without_a_block_fails_the_run(good: ServiceConfig, plan: RolloutPlan) -> None:
+    """Credentials that are not there are said so in the run's state."""
+    state = progressive_deploy(good, plan, "nowhere", return_state=True)
+    assert "no block is saved as 'nowhere'" in str(state.message)
+
+
+def test_it_can_be_put_on_a_schedule() -> None:
+    """A deployment takes schedule and parameters, and the server checks a run's parameters by the same schema."""
+    steps = [{"weight": 5, "bake": 900}, {"weight": 25, "bake": 900}]
+    parameters = {"config": "service.yaml", "plan": {"steps": steps}, "credentials": "team"}
+    deployment: Any = progressive_deploy.to_deployment(
+        name="nightly", cron="0 9 * * mon-thu", parameters=parameters
+    )
+    made = deployment.apply()
+    with get_client(sync_client=True) as client:
+        known: Any = client.read_deployment(made)
+        run = client.create_flow_run_from_deployment(made, parameters={"force": True})
+    assert known.schedules[0].schedule.cron == "0 9 * * mon-thu"
+    assert set(known.parameter_openapi_schema["properties"]) == {"config", "plan", "credentials", "force"}
+    assert load_flow_from_entrypoint(known.entrypoint).name == "progressive-deploy"
+    assert run.parameters == {**parameters, "force": True}
