@@ -1,21 +1,74 @@
-"""The two writes of a rollout, each with a last look before it.
+"""The three writes of a rollout, each with a last look before it.
 
-The API has no compare-and-set. So each write reads the service once more, and is left out when the
-canary is not the one that was meant any more, or is further than it was to go. It is sent once: when
-its answer is lost, the caller looks again and decides anew, as by then the service may be another.
+The API has no compare-and-set. So each write reads the service once more, and is left out when it is
+not as it was when the write was decided. It is sent once: when its answer is lost, the caller looks
+again and decides anew, as by then the service may be another. What remains is the moment between
+the last look and the write.
 """
 
 from __future__ import annotations
 
 from anyservice_core.effects import Op, Request
-from anyservice_core.models.mapping import apply_from_version
-from anyservice_core.models.wire import RollbackService, ServiceWire, VersionWire
-from anyservice_core.operations.lookup import SERVICES, by_id
+from anyservice_core.errors import NotFoundError
+from anyservice_core.models.config import ServiceConfig
+from anyservice_core.models.mapping import apply_from_config, apply_from_version
+from anyservice_core.models.wire import ApplyService, RollbackService, ServiceWire, VersionWire
+from anyservice_core.operations import compute, directory, images
+from anyservice_core.operations.lookup import SERVICES, by_id, namesakes
 from anyservice_core.operations.sending import send
+from anyservice_core.rollout.observe import Observation
 
-__all__ = ["move", "take_back"]
+__all__ = ["begin", "compose", "move", "take_back"]
 
 _HANDS_OFF = frozenset({"ROLLING_BACK", "TERMINATING", "TERMINATED", "SYSTEM_FAILURE"})
+
+
+def compose(config: ServiceConfig) -> Op[ApplyService]:
+    """The body that deploys a prepared config; names of compute, image and project become ids."""
+    resolved = yield from compute.resolve(config)
+    build_id = yield from images.resolve(config, resolved.cloud_id)
+    project_id = yield from directory.project_id(config.project, resolved.cloud_id)
+    return apply_from_config(config, build_id=build_id, compute_config_id=resolved.id, project_id=project_id)
+
+
+def begin(
+    body: ApplyService, decided_on: Observation, weight: int, max_surge_percent: int | None
+) -> Op[ServiceWire | None]:
+    """Send a new version; ``None`` when the service is not as it was in ``decided_on`` any more.
+
+    The weight is always said, since without one the platform walks to 100 by itself; only a service
+    that does not run takes no weight.
+    """
+    service = yield from _find(body, decided_on.service_id)
+    if not _is_unchanged(service, decided_on):
+        return None
+    body = body.model_copy(
+        update={
+            "canary_percent": None if decided_on.absent else weight,
+            "max_surge_percent": max_surge_percent,
+            "project_id": (service and service.project_id) or body.project_id,
+        }
+    )
+    return (yield from send(_put(body), ServiceWire, attempts=1))
+
+
+def _find(body: ApplyService, service_id: str) -> Op[ServiceWire | None]:
+    if not service_id:
+        found = yield from namesakes(body.name)
+        return next((service for service in found if service.project_id == body.project_id), None)
+    try:
+        return (yield from by_id(service_id, attempts=1))
+    except NotFoundError:
+        return None
+
+
+def _is_unchanged(service: ServiceWire | None, before: Observation) -> bool:
+    if before.absent:
+        return service is None or service.current_state == "TERMINATED"
+    if service is None or service.current_state != "RUNNING" or service.canary_version is not None:
+        return False
+    primary = service.primary_version
+    return primary is not None and before.primary is not None and primary.id == before.primary.id
 
 
 def move(service_id: str, version_id: str, weight: int) -> Op[bool]:
@@ -23,9 +76,7 @@ def move(service_id: str, version_id: str, weight: int) -> Op[bool]:
     service, canary = yield from _last_look(service_id, version_id)
     if canary is None or canary.weight > weight:
         return False
-    body = apply_from_version(service, canary, weight)
-    put = Request("PUT", f"{SERVICES}apply", json=body.body(), idempotent=False)
-    yield from send(put, ServiceWire, attempts=1)
+    yield from send(_put(apply_from_version(service, canary, weight)), ServiceWire, attempts=1)
     return True
 
 
@@ -45,3 +96,7 @@ def _last_look(service_id: str, version_id: str) -> Op[tuple[ServiceWire, Versio
     canary = service.canary_version
     there = canary is not None and canary.id == version_id and service.current_state not in _HANDS_OFF
     return service, canary if there else None
+
+
+def _put(body: ApplyService) -> Request:
+    return Request("PUT", f"{SERVICES}apply", json=body.body(), idempotent=False)

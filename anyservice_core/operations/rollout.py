@@ -32,9 +32,10 @@ from anyservice_core.errors import (
     UnavailableError,
 )
 from anyservice_core.models.config import ServiceConfig
+from anyservice_core.models.wire import ApplyService
 from anyservice_core.operations import deploying, services
 from anyservice_core.operations.measuring import measure
-from anyservice_core.operations.moving import move, take_back
+from anyservice_core.operations.moving import begin, compose, move, take_back
 from anyservice_core.rollout.actions import Action, Deploy, Finish, Pause, Promote, Rollback, Shift, Wait
 from anyservice_core.rollout.decide import decide, oddity
 from anyservice_core.rollout.duration import format_duration
@@ -150,6 +151,7 @@ class Rollout:
     journal: Journal
     poll_interval_s: float
     service_id: str | None = None
+    body: ApplyService | None = None
     weight: int | None = None
     said: str = ""
     saved: Any = None
@@ -255,9 +257,13 @@ class Rollout:
         except RejectedError as error:
             yield from self.refused(action, error)
             return
-        if done:
-            self.conflicts = 0
-            self.note_done(action, verdict)
+        if not done:
+            yield from self.tell(
+                Kind.TROUBLE, "the service changed in the meantime, looking again", once=True
+            )
+            return
+        self.conflicts = 0
+        self.note_done(action, verdict)
 
     def send(self, action: Deploy | Shift | Promote | Rollback) -> Op[bool]:
         canary = self.seen.canary.id if self.seen.canary else ""
@@ -281,11 +287,11 @@ class Rollout:
         yield from self.tell(
             Kind.DEPLOYING, f"deploying {self.journal.version_name}: {how}", to=weight, whole=whole
         )
-        made = yield from deploying.deploy(
-            self.config, canary_percent=weight, max_surge_percent=self.plan.max_surge_percent
-        )
-        self.service_id = str(made)
-        return True
+        if self.body is None:
+            self.body = yield from compose(self.config)
+        made = yield from begin(self.body, self.seen, weight, self.plan.max_surge_percent)
+        self.service_id = made.id if made else self.service_id
+        return made is not None
 
     def refused(self, action: Action, error: RejectedError) -> Op[None]:
         """Someone else was faster, most likely: look again, but not for ever."""
