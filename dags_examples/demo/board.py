@@ -73,9 +73,12 @@ class Board:
                 self._waiting = (text, self.clock())
 
     def tell(self, who: str, text: str) -> None:
-        """Note an event."""
+        """Note an event; one that says what the last one of theirs said is not noted again."""
+        text = text.rstrip(".")
         with self._lock:
-            self._events.append(Event(self.clock() - self._began, who, text))
+            last = next((event for event in reversed(self._events) if event.who == who), None)
+            if last is None or last.text != text:
+                self._events.append(Event(self.clock() - self._began, who, text))
 
     def events(self, after: int = 0) -> list[Event]:
         with self._lock:

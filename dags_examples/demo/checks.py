@@ -140,4 +140,5 @@ def _failures(samples: Sequence[Sample]) -> str:
 def _split(s: Split) -> str:
     if not s.requests:
         return "it was never seen at that weight"
-    return f"{s.got:,} of {s.requests:,} = {s.share:.1f} % (within {s.weight} ± {s.allowed:.1f})"
+    numbers = f"{s.got:,} of {s.requests:,} requests"
+    return numbers if s.weight == 100 else f"{numbers} = {s.share:.1f} %, to be {s.weight} ± {s.allowed:.1f}"

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from anyservice_core.plane.engines import procfs
 
@@ -25,6 +26,7 @@ __all__ = ["MARK", "Program", "Programs", "Stopped"]
 
 MARK = "ANYDEMO_RUN"
 PATIENCE_S = 8.0
+TAIL_S = 0.1
 
 
 class Stopped(RuntimeError):  # noqa: N818  # not a fault: what was asked for
@@ -52,24 +54,28 @@ class Programs:
     logs: Path
     state_dir: Path
     mark: str
-    _children: list[subprocess.Popen[str]] = field(default_factory=list)
+    _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _sessions: dict[int, str] = field(default_factory=dict)
     _stopped: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def run(self, program: Program, on_line: Callable[[str], None] = lambda _: None) -> int:
-        """Run a program to its end; give its exit code. Each line of its output goes to its log and to ``on_line``."""
-        child = self._start(program)
-        assert child.stdout is not None
-        with (self.logs / f"{program.name}.log").open("a") as log, child.stdout:
-            for line in child.stdout:
-                log.write(line)
-                log.flush()
-                on_line(line.rstrip("\n"))
-        return child.wait()
-
-    def _start(self, program: Program) -> subprocess.Popen[str]:
+        """Run a program to its end; give its exit code. Its output goes to its log, line by line to ``on_line`` too."""
         self.logs.mkdir(parents=True, exist_ok=True)
+        path = self.logs / f"{program.name}.log"
+        # By way of the file and not a pipe, which a grandchild might keep open for ever.
+        with path.open("a") as log, path.open(errors="replace") as lines:
+            lines.seek(0, os.SEEK_END)
+            child = self._start(program, log)
+            while True:
+                code = child.poll()  # asked before reading, so that the last words are read
+                for line in lines:
+                    on_line(line.rstrip("\n"))
+                if code is not None:
+                    return code
+                time.sleep(TAIL_S)
+
+    def _start(self, program: Program, log: IO[str]) -> subprocess.Popen[bytes]:
         unwanted = {
             "PYTHONDONTWRITEBYTECODE"
         }  # without byte code Ray, Airflow and Prefect take seconds longer
@@ -80,10 +86,8 @@ class Programs:
             child = subprocess.Popen(
                 program.command,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
+                stdout=log,
+                stderr=log,
                 env={**inherited, "PYTHONUNBUFFERED": "1", **program.environment, MARK: self.mark},
                 start_new_session=True,
             )
@@ -120,32 +124,34 @@ class Programs:
         for child in running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(max(0.0, deadline - time.monotonic()))
-        for child in self._children:
-            self._kill_session(child.pid)
 
     def allow(self) -> None:
         """Let programs be started again, to clean up."""
         with self._lock:
             self._stopped = False
 
-    def _kill_session(self, sid: int) -> None:
-        for stat in procfs.stats():
-            if stat.session == sid and procfs.has_environment(stat.pid, MARK, self.mark):
+    def sweep(self) -> None:
+        """Kill whatever is left of this run."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := self._ours()) and time.monotonic() < deadline:
+            for stat in found:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(stat.pid, signal.SIGKILL)
+            time.sleep(TAIL_S)
 
     def left(self, patience_s: float = 0.0) -> list[str]:
         """Give what is left of this run, in words; waits up to ``patience_s`` for what is about to go."""
         deadline = time.monotonic() + patience_s
-        while (found := self._left()) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        return found
+        while (found := self._ours()) and time.monotonic() < deadline:
+            time.sleep(TAIL_S)
+        return [f"{self._sessions.get(stat.session, 'unknown')} (pid {stat.pid})" for stat in found]
 
-    def _left(self) -> list[str]:
-        return [
-            f"{self._sessions.get(stat.session, 'unknown')} (pid {stat.pid})"
-            for stat in procfs.stats()
-            if not stat.is_zombie
-            and stat.pid != os.getpid()
-            and (stat.session in self._sessions or procfs.has_environment(stat.pid, MARK, self.mark))
-        ]
+    def _ours(self) -> list[procfs.Stat]:
+        for child in self._children:
+            child.poll()  # or it would stay as a zombie
+        return [stat for stat in procfs.stats() if self._is_ours(stat)]
+
+    def _is_ours(self, stat: procfs.Stat) -> bool:
+        if stat.is_zombie or stat.pid == os.getpid():
+            return False
+        return stat.session in self._sessions or procfs.has_environment(stat.pid, MARK, self.mark)

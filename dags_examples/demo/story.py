@@ -99,7 +99,10 @@ class Story:
         self.board.wait("Airflow loads the DAG")
         self._join_warm()
         self._run("airflow", self.script.roll_out_v2)
-        self._must(self.script.roll_out_v2.name, "the DAG did not bring v2 to all traffic")
+        self._must(self.script.roll_out_v2.name, "the DAG failed")
+        primary = self._connect().status(SERVICE).primary_version
+        if primary is None or _short(primary.name) != "v2":
+            raise DemoError("The DAG ended well, but v2 is not the primary version.")
         self.board.wait("v2 takes all traffic")
         self._watch_for(QUIET_S)
 
@@ -196,7 +199,7 @@ class Story:
     # ── the end ──
 
     def end(self) -> None:
-        """Stop everything that this run started. Never raises for what has gone already."""
+        """Stop everything that this run started, in order. May be called again, also after an interrupt."""
         if self._traffic:
             self._traffic.stop()
         if self._watcher:
@@ -207,12 +210,19 @@ class Story:
             self._client.close()
             self._client = None
         if not self._down:
-            self._down = True
             self.programs.allow()
             self.programs.run(plane_down(self.work))
+            self._down = True
+
+    def abandon(self) -> None:
+        """Stop everything in whatever state it is, and leave nothing behind."""
+        if self._traffic:
+            self._traffic.stop(patience_s=1.0)
+        self.end()
+        self.programs.sweep()
 
 
-_SAID = re.compile(rf"\b{SERVICE}: (.+?)\s*$")
+_SAID = re.compile(rf"\b{SERVICE}: (.+?)(\s+\[[\w.]+\](\s+\w+=\S+)*)?\s*$")
 
 
 def rollout_says(line: str) -> str | None:

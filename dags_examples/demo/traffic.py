@@ -142,11 +142,11 @@ class Traffic:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, patience_s: float = TIMEOUT_S + 5) -> None:
         """Send no more, and wait for the answers that are still to come."""
         self._stopping.set()
         if self._thread.ident is not None:
-            self._thread.join(timeout=TIMEOUT_S + 5)
+            self._thread.join(timeout=patience_s)
 
     def _run(self) -> None:
         asyncio.run(self._send())
