@@ -91,8 +91,8 @@ class Metric(Part):
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     provider: Annotated[
-        Annotated[Literal["service", "router"], Tag("name")] | Annotated[Prometheus, Tag("prometheus")],
-        Discriminator(lambda value: "name" if isinstance(value, str) else "prometheus"),
+        Annotated[Literal["service", "router"], Tag("by-name")] | Annotated[Prometheus, Tag("prometheus")],
+        Discriminator(lambda value: "by-name" if isinstance(value, str) else "prometheus"),
     ]
     interval: Duration | None = None
     initial_delay: Duration = 0.0

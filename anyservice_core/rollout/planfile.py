@@ -93,7 +93,7 @@ def _place(fault: Mapping[str, Any]) -> Path_:
 
 def _is_tag(part: str | int) -> bool:
     """Whether pydantic put this into the place of an error to say which choice of several it tried."""
-    return isinstance(part, str) and (part == "name" or "[" in part or "-" in part)
+    return isinstance(part, str) and part.startswith(("by-name", "constrained-", "literal["))
 
 
 def _dotted(loc: Path_) -> str:
@@ -113,7 +113,7 @@ def _text(fault: Mapping[str, Any], loc: Path_) -> str:
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])
     if fault["type"] == "extra_forbidden":
-        return f"unknown field{_nearest(str(loc[-1]), loc)}"
+        return f"unknown field{_nearest(str(fault['loc'][-1]), loc)}"
     if fault["type"] == "missing":
         return _WANTED["missing"]
     if fault["type"] == "model_type" and loc[:1] == ("steps",):

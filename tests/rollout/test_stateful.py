@@ -171,8 +171,8 @@ class Rollouts(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: not self.about_to_write)
     def a_stranger_terminates(self) -> None:
-        known = self.op is not None and self.journal is not None
-        under_way = known and self.journal.started and self.journal.outcome is None
+        journal = self.journal if self.op is not None else None
+        under_way = journal is not None and journal.started and journal.outcome is None
         if self.attempt("terminate", "rec") and under_way:
             self.told_terminated = True
 
