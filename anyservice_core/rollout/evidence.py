@@ -61,6 +61,8 @@ ABOVE = (1.5, 2.0, 5.0, 10.0)
 # What is assumed of the scatter until it is known: clumps of five, held for three pairs' worth.
 CLUMP = 5.0
 DOUBT = 3.0
+# A difference beyond five sigma says that the level has moved, and no more about the scatter than this.
+JUMP = 25.0
 
 
 class Window(NamedTuple):
@@ -132,7 +134,8 @@ def dispersion(windows: Sequence[Window], *, doubt: float = DOUBT) -> float:
     """How much more the primary's bad answers scatter than chance would: 1 for chance, 5 for clumps of five.
 
     The mean, over neighbouring windows, of the squared difference of their rates in units of what chance
-    allows. Neighbours only: a level that moves in the course of an hour is no scatter. It looks at the
+    allows. Neighbours only, and no single difference beyond all bounds: a level that moves in the course of
+    an hour, or in one incident, is no scatter. It looks at the
     primary alone, so a bad canary cannot raise it and hide behind it. ``doubt`` is how many pairs of
     clumps of five are assumed before any is seen, since too little is known at first. Never below 1.
     """
@@ -148,7 +151,7 @@ def _surprise(a: Window, b: Window) -> float | None:
         return None
     rate = bad / n
     difference = a.primary_bad / a.primary_n - b.primary_bad / b.primary_n
-    return difference**2 / (rate * (1 - rate) * (1 / a.primary_n + 1 / b.primary_n))
+    return min(JUMP, difference**2 / (rate * (1 - rate) * (1 / a.primary_n + 1 / b.primary_n)))
 
 
 def total(windows: Iterable[Window]) -> Window:

@@ -10,7 +10,7 @@ A comparison speaks by evidence (see ``evidence.py``):
     failed         worse than ``max_ratio`` times the primary, beyond K / (1 - confidence), where K is
                    the number of such questions in the whole plan: the more often one may be wrong,
                    the surer each must be
-    inconclusive   "common mode": above ``max_rate``, but not worse than the primary
+    inconclusive   "common mode": both versions are above ``max_rate``, so going back would not help
     successful     not worse than ``max_ratio`` times, or below ``max_rate``, beyond 1 / (1 - confidence)
     inconclusive   not enough seen yet; a canary that nobody calls stays here
 
@@ -175,7 +175,7 @@ def _weigh(
     if worse >= bar:
         return Phase.FAILED, f"worse (evidence {_shown(worse)} > {_shown(bar)})"
     if _both_bad(compare, tally.windows, history):
-        return Phase.INCONCLUSIVE, f"above {compare.max_rate:.2%}, but not worse than the primary"
+        return Phase.INCONCLUSIVE, f"both are above {_percent(compare.max_rate or 0)}"
     passing, enough = _passing(compare, tally.windows, history), log(1 / (1 - compare.confidence))
     if passing >= enough:
         return Phase.SUCCESSFUL, f"not worse (evidence {_shown(passing)} > {_shown(enough)})"
@@ -219,11 +219,13 @@ def _passing(compare: Compare, windows: Sequence[Window], history: Sequence[Wind
 
 
 def _both_bad(compare: Compare, windows: Sequence[Window], history: Sequence[Window]) -> bool:
+    """Whether both versions are above ``max_rate``, beyond doubt."""
     if compare.max_rate is None:
         return False
     scatter = _scatter(compare, windows, history, doubt=True)
-    above = log_evidence_of_rate(windows, compare.max_rate, ABOVE, scatter)
-    return above >= log(1 / (1 - compare.confidence))
+    swapped = [Window(w.primary_n, w.primary_bad, w.canary_n, w.canary_bad) for w in windows]
+    sides = (log_evidence_of_rate(side, compare.max_rate, ABOVE, scatter) for side in (windows, swapped))
+    return min(sides) >= log(1 / (1 - compare.confidence))
 
 
 def _sides(seen: Window) -> str:
@@ -232,7 +234,11 @@ def _sides(seen: Window) -> str:
 
 
 def _rate(bad: int, n: int) -> str:
-    return f"{bad / n:.1%}".replace("%", " %") if n else "none"
+    return _percent(bad / n) if n else "none"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %"
 
 
 def _number(evidence: float) -> float:

@@ -51,6 +51,7 @@ class Rollouts(RuleBasedStateMachine):
         self.op: Op[RolloutReport] | None = None
         self.effect: Effect | None = None
         self.journal: Journal | None = None
+        self.primary = ""
         self.held: tuple[str, int, float] = ("", -1, 0.0)
         self.told_terminated = False
         self.strangers = 10
@@ -213,6 +214,7 @@ class Rollouts(RuleBasedStateMachine):
         """Remember since when the canary stands at its weight, for those who look now and then."""
         service = self.service
         canary = service.canary if service else None
+        self.primary = service.primary.name if service else ""
         now = (canary.name, canary.weight) if canary else ("", -1)
         if now != self.held[:2]:
             self.held = (*now, self.plane.now)
@@ -252,14 +254,13 @@ class Rollouts(RuleBasedStateMachine):
             assert percent == {5: 25, 25: 50, 50: 100}[weight]
 
     def check_end(self, how: RolloutReport | RolloutError) -> None:
-        service = self.service
         report = how.report if isinstance(how, RolloutError) else how.to_dict()
         assert report["reason"]
         match how:
             case RolloutReport():
-                assert service.primary.name == OURS
+                assert self.primary == OURS
             case RolledBackError():
-                assert service.primary.name != OURS or report["reason"].startswith("this build was")
+                assert self.primary != OURS or report["reason"].startswith("this build was")
             case RolloutPausedError() | SupersededError() | RolloutError():
                 pass
         json.dumps(report)

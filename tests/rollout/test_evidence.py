@@ -1,0 +1,181 @@
+"""The statistics: exact where they can be, measured where they cannot."""
+
+from collections.abc import Callable
+from math import exp, log
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anyservice_core.rollout.evidence import (
+    BELOW,
+    BETTER,
+    WORSE,
+    Window,
+    dispersion,
+    log_evidence,
+    log_evidence_of_rate,
+    total,
+)
+
+LOOKS = 60
+RUNS = 200
+WORSE_THAN_EQUAL = log(1 / 0.05)
+
+
+def poisson(random: Random, mean: float) -> int:
+    """A Poisson number, by counting arrivals."""
+    bound, count, product = exp(-mean), 0, random.random()
+    while product > bound:
+        count += 1
+        product *= random.random()
+    return count
+
+
+def traffic(
+    random: Random, ratio: float, *, burst: int = 1, level: Callable[[int], float] = lambda _: 1.0
+) -> list[Window]:
+    """An hour at 120 and 1,080 requests a minute, 0.5 % of the primary's answers bad, the canary ``ratio`` times that."""
+    windows = []
+    for minute in range(LOOKS):
+        rate = 0.005 * level(minute)
+        canary, primary = (
+            burst * poisson(random, n * rate * r / burst) for n, r in ((120, ratio), (1080, 1.0))
+        )
+        windows.append(Window(120, min(canary, 120), 1080, min(primary, 1080)))
+    return windows
+
+
+def first_crossing(windows: list[Window], null: float, bar: float, *, known: bool = False) -> int | None:
+    """The first of all looks at which the evidence for "worse" is enough."""
+    grid = [null * ratio for ratio in WORSE]
+    for look in range(1, len(windows) + 1):
+        seen = windows[:look]
+        if log_evidence(seen, null, grid, 1.0 if known else dispersion(seen)) >= bar:
+            return look
+    return None
+
+
+def condemned(ratio: float, null: float, bar: float, seed: int, **how: object) -> list[int]:
+    """In which minute each of the runs was condemned, for those that were."""
+    random = Random(seed)
+    known = bool(how.pop("known", False))
+    runs = [first_crossing(traffic(random, ratio, **how), null, bar, known=known) for _ in range(RUNS)]  # type: ignore[arg-type]
+    return [minute for minute in runs if minute is not None]
+
+
+def test_identical_versions_looked_at_every_minute_are_hardly_ever_condemned() -> None:
+    """Sixty looks at an innocent canary stay within the 5 % that were promised; a p-value would err at 20 %."""
+    assert len(condemned(1.0, 1.0, WORSE_THAN_EQUAL, seed=1, known=True)) <= 0.05 * RUNS
+
+
+def test_an_incident_that_hits_both_sides_says_nothing_against_the_canary() -> None:
+    """Four times the errors for ten minutes, on both: the level cancels out."""
+    incident = condemned(
+        1.0, 1.0, WORSE_THAN_EQUAL, seed=2, known=True, level=lambda t: 4.0 if 20 <= t < 30 else 1.0
+    )
+    assert len(incident) <= 0.05 * RUNS
+
+
+def test_errors_in_clumps_are_not_taken_for_evidence() -> None:
+    """Bursts of five would condemn every third innocent canary if their scatter were not learnt."""
+    assert len(condemned(1.0, 1.0, WORSE_THAN_EQUAL, seed=3, known=True, burst=5)) >= 0.2 * RUNS
+    assert len(condemned(1.0, 1.0, WORSE_THAN_EQUAL, seed=3, burst=5)) <= 0.05 * RUNS
+
+
+def test_a_canary_five_times_worse_is_found_within_minutes() -> None:
+    """With the default tolerance of 2, four steps and the scatter still unknown."""
+    minutes = sorted(condemned(5.0, 2.0, log(4 / 0.05), seed=4))
+    assert len(minutes) >= 0.99 * RUNS
+    assert minutes[len(minutes) // 2] <= 20
+
+
+def test_a_canary_of_equal_quality_passes() -> None:
+    """Most of them within the hour, by the comparison alone."""
+    random, passed = Random(5), 0
+    for _ in range(RUNS):
+        windows = traffic(random, 1.0)
+        grid = range(10, LOOKS + 1, 5)
+        passed += any(
+            log_evidence(windows[:n], 2.0, BETTER, dispersion(windows[:n])) >= log(20) for n in grid
+        )
+    assert passed >= 0.8 * RUNS
+
+
+def test_a_canary_at_the_tolerated_ratio_rarely_passes() -> None:
+    """Twice as bad is not proven to be less than twice as bad, more than 5 times in a hundred."""
+    random, passed = Random(6), 0
+    for _ in range(RUNS):
+        windows = traffic(random, 2.0)
+        passed += any(log_evidence(windows[:n], 2.0, BETTER) >= log(20) for n in range(1, LOOKS + 1))
+    assert passed <= 0.05 * RUNS
+
+
+@pytest.mark.parametrize(("rate", "requests"), [(0.01, 354), (0.001, 3556)])
+def test_so_many_requests_without_an_error_prove_a_rate(rate: float, requests: int) -> None:
+    """Quiet services can be decided: the number of clean answers that is enough, to the request."""
+    assert log_evidence_of_rate([Window(requests - 1, 0, 0, 0)], rate, BELOW) < log(20)
+    assert log_evidence_of_rate([Window(requests, 0, 0, 0)], rate, BELOW) >= log(20)
+
+
+def test_without_any_error_the_comparison_is_mute() -> None:
+    """There is nothing to count, so nothing is claimed."""
+    assert log_evidence([Window(1000, 0, 9000, 0)] * 10, 2.0, [4.0]) == 0.0
+
+
+def test_a_side_without_requests_counts_nothing() -> None:
+    """At weight 99, or on a quiet night, one side may be silent."""
+    assert log_evidence([Window(0, 0, 50, 50), Window(50, 50, 0, 0)], 1.0, WORSE) == 0.0
+
+
+def test_a_rising_error_level_with_a_rising_weight_condemns_nobody() -> None:
+    """Simpson's paradox: pooled, this equal canary has twice the primary's rate; window by window it has not."""
+    windows = [Window(100, 1, 900, 9), Window(900, 90, 100, 10)]
+    pooled = total(windows)
+    assert pooled.canary_bad / pooled.canary_n > 2 * pooled.primary_bad / pooled.primary_n
+    assert log_evidence(windows, 1.0, WORSE) < 0
+    assert log_evidence([pooled], 1.0, WORSE) > log(1000)
+
+
+counts = st.integers(0, 50).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
+windows = st.lists(st.builds(lambda c, p: Window(*c, *p), counts, counts), max_size=8)
+
+
+@given(windows, st.floats(1.0, 5.0))
+def test_the_evidence_does_not_depend_on_the_order_of_windows(rows: list[Window], null: float) -> None:
+    """Nor does it overflow or divide by nothing."""
+    grid = [null * ratio for ratio in WORSE]
+    assert log_evidence(rows, null, grid) == pytest.approx(log_evidence(rows[::-1], null, grid), abs=1e-9)
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.floats(1.0, 4.0), st.sampled_from(WORSE))
+def test_one_bad_answer_is_a_fair_bet_at_the_tolerated_ratio(
+    n_c: int, n_p: int, null: float, ratio: float
+) -> None:
+    """Whose the bad answer is, canary's or primary's: the mean evidence over both is 1, which is what makes it safe."""
+    canary = null * n_c / (null * n_c + n_p)
+    mine = exp(log_evidence([Window(n_c, 1, n_p, 0)], null, [null * ratio]))
+    theirs = exp(log_evidence([Window(n_c, 0, n_p, 1)], null, [null * ratio]))
+    assert canary * mine + (1 - canary) * theirs == pytest.approx(1.0)
+
+
+@given(windows, st.floats(0, 5))
+def test_the_scatter_is_never_below_one(rows: list[Window], doubt: float) -> None:
+    """Less than chance is not believed, as it would sharpen the evidence."""
+    assert dispersion(rows, doubt=doubt) >= 1.0
+
+
+def test_an_incident_does_not_blind_the_test_to_a_bad_canary_after_it() -> None:
+    """One minute in which everything failed is a jump of the level, not a reason to believe nothing any more."""
+    calm, incident = Window(120, 1, 1080, 5), Window(120, 60, 1080, 540)
+    bad = Window(120, 12, 1080, 5)
+    rows = [*[calm] * 5, incident, *[calm] * 5, *[bad] * 10]
+    assert dispersion(rows) < 6
+    assert log_evidence(rows[6:], 2.0, [2.0 * ratio for ratio in WORSE], dispersion(rows)) > log(80)
+
+
+def test_a_bad_canary_cannot_raise_the_scatter_to_hide_behind() -> None:
+    """The scatter is read off the primary alone."""
+    calm = [Window(100, bad, 900, 9) for bad in (0, 50, 0, 50, 0, 50)]
+    assert dispersion(calm, doubt=0) == 1.0
