@@ -131,16 +131,17 @@ def _quoted(value: str) -> str:
 
 
 def _sample(reply: Reply) -> float | None:
-    answer = _parse(reply)
-    data = answer.get("data") or {}
-    rows = data.get("result") or []
+    data = _parse(reply).get("data")
+    if not isinstance(data, dict) or not isinstance(rows := data.get("result"), list):
+        raise _UnreadableError("Prometheus answered without a result")
     if data.get("resultType") == "scalar":
         return _number(rows)
     if len(rows) > 1:
         raise _UnreadableError(
             f"the query has {len(rows)} results where one is needed: wrap it in sum() or max()"
         )
-    return _number(rows[0].get("value")) if rows else None
+    row = rows[0] if rows else {"value": [0, "NaN"]}
+    return _number(row.get("value") if isinstance(row, dict) else None)
 
 
 def _parse(reply: Reply) -> dict[str, Any]:
