@@ -32,19 +32,13 @@ os.environ.update(
 )
 
 
+_NOT_OURS = ("airflow", "alembic", "fastapi", "flask", "sqlalchemy", "starlette", "structlog")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Airflow and what it stands on warn about themselves; only our own warnings are ours to mend."""
-    for module in (
-        "airflow",
-        "sqlalchemy",
-        "flask",
-        "connexion",
-        "marshmallow",
-        "starlette",
-        "fastapi",
-        "structlog",
-    ):
-        for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
+    for module in _NOT_OURS:
+        for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning", "UserWarning"):
             config.addinivalue_line("filterwarnings", rf"ignore::{kind}:{module}(\.|$)")
 
 

@@ -1,0 +1,124 @@
+"""Whole DAG runs, in Airflow itself, on a real plane with real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from anyservice_core import Client, ServiceConfig
+
+pytestmark = [pytest.mark.airflow, pytest.mark.real, pytest.mark.timeout(400)]
+
+EXAMPLES = Path(__file__).parents[2] / "dags_examples"
+GOOD = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        return await send({"type": "lifespan.shutdown.complete"})
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+"""
+BAD = "import a_module_that_is_not_there"
+
+
+@pytest.fixture(scope="module")
+def dags() -> Path:
+    """Airflow's folder of DAGs, with the examples in it; and its tables, in a SQLite file."""
+    from airflow.utils.db import initdb
+
+    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    shutil.copytree(EXAMPLES, folder, ignore=shutil.ignore_patterns("demo", "__pycache__", "*flow*.py"))
+    initdb()
+    return folder
+
+
+@pytest.fixture
+def real_plane(tmp_path, monkeypatch):
+    """A plane on this machine, found by a connection whose host is ``local``."""
+    from anyservice_core.plane import control, daemon
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        ports = min(probe.getsockname()[1], 64000)
+    state = tmp_path / "state"
+    connection = {"conn_type": "anyservice", "host": "local"}
+    monkeypatch.setenv("ANYSERVICE_STATE_DIR", str(state))
+    monkeypatch.setenv("AIRFLOW_CONN_ANYSERVICE_DEFAULT", json.dumps(connection))
+    settings = daemon.PlaneSettings(state_dir=state, port=0, engine="process", first_service_port=ports)
+    control.spawn(settings, timeout_s=50)
+    yield
+    control.down(state)
+
+
+def write(folder: Path, name: str, code: str) -> Path:
+    """Write an application and its config; give the config's path."""
+    (folder / "app").mkdir(exist_ok=True)
+    (folder / "app" / "main.py").write_text(code)
+    path = folder / "service.yaml"
+    path.write_text(f"name: {name}\nworking_dir: app\napplications: [{{import_path: main:app}}]\n")
+    return path
+
+
+def deploy_first(path: Path) -> str:
+    config = ServiceConfig.from_yaml(path, base=path.parent)
+    with Client("local") as client:
+        client.deploy(config)
+        return client.wait(config.name, timeout_s=120).primary_version.name
+
+
+def test_the_digits_example_rolls_out(dags, real_plane, tmp_path, monkeypatch, caplog):
+    """Deferred, by a trigger, step by step; each step is a line of the log, and the run is a success."""
+    config = write(tmp_path, "digits", GOOD)
+    first = deploy_first(config)
+    (tmp_path / "plan.yaml").write_text("rollout: {steps: [10, 50], bake: 1s}\n")
+    write(tmp_path, "digits", GOOD + "# second\n")
+    monkeypatch.setenv("DIGITS_CONFIG", str(config))
+    monkeypatch.setenv("DIGITS_PLAN", str(tmp_path / "plan.yaml"))
+
+    run = read_dag(dags / "digits_rollout_dag.py").test()
+
+    log = caplog.text
+    assert run.state == "success"
+    for step in (
+        "a canary at 10 %",
+        "weight 50 % seen",
+        "promoting it to all traffic",
+        "it serves all traffic",
+    ):
+        assert step in log
+    with Client("local") as client:
+        assert client.status("digits").primary_version.name != first
+
+
+def test_a_run_whose_canary_was_taken_back_is_red(dags, real_plane, caplog, capsys):
+    """The canary does not come up, the undo task sees to it that nothing is left of it, and the run fails."""
+    service = dags / "recommender"
+    write(service, "recommender", GOOD)
+    first = deploy_first(service / "service.yaml")
+    write(service, "recommender", BAD)
+
+    run = read_dag(dags / "composed_canary.py").test()
+
+    log = caplog.text + capsys.readouterr().out
+    assert "a_module_that_is_not_there" in log
+    assert f"version {first} serves again" in log
+    states = {ti.task_id: ti.state for ti in run.get_task_instances()}
+    assert (run.state, states["canary"], states["undo"]) == ("failed", "failed", "failed")
+    assert states["promote"] == "upstream_failed"
+    with Client("local") as client:
+        status = client.status("recommender")
+    assert (status.primary_version.name, status.canary_version) == (first, None)
+
+
+def read_dag(path: Path):
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(path)
+    assert bag.import_errors == {}
+    return next(iter(bag.dags.values()))
