@@ -3,9 +3,10 @@
 The split. While a weight of ``w`` percent is held, each request goes to the version with probability
 ``p = w / 100``; of ``n`` requests about ``n * p`` should, give or take the sampling error, whose
 standard deviation is ``sqrt(n * p * (1 - p))``. We allow ``Z`` = 4 of them and half a request for counting
-in whole ones (the usual correction of continuity): a router that splits by chance alone leaves that range about
-once in 16,000 looks, and one that splits wrongly, by 5 percent points say, hardly stays in it over some hundred
-requests. (The router takes turns instead of throwing dice, so it lies much closer.)
+in whole ones (the usual correction of continuity). A router that splits by chance alone leaves that range about
+once in 16,000 looks where hundreds are expected, once in some thousand where it is ten; one that splits
+wrongly, by 5 percent points say, hardly stays in it over a thousand requests. (Ours takes turns instead of
+throwing dice, so it lies much closer.)
 
 The edges. Who watches sees a new weight when it was asked for, a blink before or after the router follows. So
 ``LEAD_S`` at the start and ``TAIL_S`` at the end of each while are left out.

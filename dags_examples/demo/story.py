@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anyservice_core import AnyserviceError, Client, ServiceStatus
+from anyservice_core import AnyserviceError, Client, RolledBackError, ServiceStatus
 from anyservice_core.settings import PlaneRecord
 from dags_examples.demo.board import Board
 from dags_examples.demo.checks import Check, Outcome, checks, splits
@@ -112,9 +112,14 @@ class Story:
         self._run("prefect", self.script.roll_out_v3)
         if self._codes[self.script.roll_out_v3.name] == 0:
             raise DemoError("The flow brought v3 to all traffic, which fails a quarter of its requests.")
+        if not self._taken_back():
+            self._must(self.script.roll_out_v3.name, "the flow did not end with v3 taken back")
         self.board.wait("v2 takes all traffic again")
         self._connect().wait(SERVICE, timeout_s=60, poll_interval_s=0.5)
         self._watch_for(QUIET_S)
+
+    def _taken_back(self) -> bool:
+        return self._codes.get(self.script.roll_out_v3.name) == RolledBackError.exit_code
 
     def _prove(self) -> list[Check]:
         self.board.begin(3)
@@ -123,12 +128,11 @@ class Story:
         held = self._watcher.held if self._watcher else []
         self.end()
         left = self.programs.left(patience_s=10.0)
-        codes = self._codes
         outcome = Outcome(
             primary=_short(status.primary_version.name) if status.primary_version else None,
             living=[_short(version.name) for version in status.versions],
-            promoted=codes[self.script.roll_out_v2.name] == 0,
-            taken_back=codes[self.script.roll_out_v3.name] != 0,
+            promoted=self._codes[self.script.roll_out_v2.name] == 0,
+            taken_back=self._taken_back(),
             left_processes=left,
         )
         self.board.begin(4)
