@@ -11,7 +11,7 @@ passed without any. Writes are not repeated: after one that failed, the service 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,6 @@ from anyservice_core.errors import (
     ConflictError,
     NotFoundError,
     RejectedError,
-    RolledBackError,
-    RolloutError,
-    RolloutPausedError,
-    SupersededError,
     TransportError,
     UnavailableError,
 )
@@ -38,14 +34,15 @@ from anyservice_core.operations.measuring import measure
 from anyservice_core.operations.moving import begin, compose, move, take_back
 from anyservice_core.rollout.actions import Action, Deploy, Finish, Pause, Promote, Rollback, Shift, Wait
 from anyservice_core.rollout.decide import decide, oddity
-from anyservice_core.rollout.duration import format_duration
+from anyservice_core.rollout.ending import raise_if_lost, report_of
 from anyservice_core.rollout.events import Event, Kind
-from anyservice_core.rollout.identity import rollout_key, version_name
 from anyservice_core.rollout.journal import MAX_GAP_S, Journal
 from anyservice_core.rollout.judge import judge
 from anyservice_core.rollout.observe import Observation, observe
 from anyservice_core.rollout.plan import RolloutPlan
-from anyservice_core.rollout.report import Outcome, Phase, RolloutReport, Verdict
+from anyservice_core.rollout.report import Outcome, RolloutReport, Verdict
+from anyservice_core.rollout.resuming import resume
+from anyservice_core.rollout.telling import Line, arrival, measurements, opening
 
 __all__ = ["Rollout", "opened", "rollout"]
 
@@ -103,39 +100,11 @@ def opened(
     if not prepared.name:
         raise ConfigError("name: missing; a service needs one.")
     now = yield from Now()
-    memory = _open(journal, prepared, force=force, at=now)
+    memory = resume(journal, prepared, force=force, at=now)
     run = Rollout(prepared.options(version_name=memory.version_name), steps, memory, poll_interval_s)
     if memory.known_bad:
         yield from run.end(Outcome.ROLLED_BACK, _known_bad(memory), at=now)
     return run
-
-
-def _open(
-    saved: Journal | Mapping[str, Any] | None, config: ServiceConfig, *, force: bool, at: float
-) -> Journal:
-    """The memory to begin with: what was saved if it is of this very build, else a fresh one."""
-    old = _read(saved)
-    attempt = old.attempt if old else 0
-    if old is None or old.rollout_key != rollout_key(config, attempt):
-        return _fresh(config, 0, at)
-    if old.known_bad and force:
-        return _fresh(config, attempt + 1, at)
-    return old.resumed(at)
-
-
-def _fresh(config: ServiceConfig, attempt: int, at: float) -> Journal:
-    key = rollout_key(config, attempt)
-    return Journal.fresh(key, version_name(config, key), attempt, at)
-
-
-def _read(saved: Journal | Mapping[str, Any] | None) -> Journal | None:
-    """A journal is a hint: one that cannot be read is as good as lost."""
-    if saved is None or isinstance(saved, Journal):
-        return saved
-    try:
-        return Journal.model_validate(saved)
-    except ValueError:
-        return None
 
 
 def _known_bad(journal: Journal) -> str:
@@ -216,13 +185,15 @@ class Rollout:
         before = self.journal
         self.seen, self.weight = seen, seen.ours.weight if seen.ours else None
         gap = max(MAX_GAP_S, 3 * self.poll_interval_s)
-        known = before.look(self.plan, seen, gap)
-        self.journal = known.note(oddity(self.plan, seen, known))
-        yield from self.introduce(before)
-        yield from self.greet_step(before)
+        looked = before.look(self.plan, seen, gap)
+        self.journal = looked.note(oddity(self.plan, seen, looked))
+        if not self.introduced:
+            self.introduced = True
+            yield from self.tell_all(opening(self.plan, self.journal, seen, known=before.started))
+        yield from self.tell_all(arrival(self.plan, before, self.journal))
         self.journal, asked = yield from measure(self.plan, self.journal, seen)
         verdict = judge(self.plan, self.journal)
-        yield from self.show(verdict, asked)
+        yield from self.tell_all(measurements(verdict, asked))
         report = yield from self.act(decide(self.plan, seen, self.journal, verdict), verdict)
         yield from self.save(seen.at)
         return report
@@ -303,32 +274,19 @@ class Rollout:
         yield from self.tell(Kind.TROUBLE, f"refused, looking again: {error.message}")
 
     def note_done(self, action: Action, verdict: Verdict) -> None:
-        journal = self.journal
         match action:
             case Deploy(weight, whole):
-                primary = None if whole else self.seen.primary
-                self.journal = journal.replace(
-                    started=True,
-                    first_deploy=whole,
-                    baseline=primary.id if primary else None,
-                    baseline_name=primary.name if primary else None,
-                    target=weight,
-                    waited_s=0.0,
-                )
+                self.journal = self.journal.deployed(None if whole else self.seen.primary, weight)
             case Shift(weight):
-                self.journal = journal.close_step(verdict).replace(target=weight, settled=False, waited_s=0.0)
+                self.journal = self.journal.close_step(verdict).asked(weight)
             case Promote():
-                self.journal = journal.close_step(verdict).replace(target=100, settled=False, waited_s=0.0)
+                self.journal = self.journal.close_step(verdict).asked(100)
 
     def remember_rollback(self, reason: str, verdict: Verdict) -> Op[None]:
         """Keep the intent before the deed, so that a crash in between does not change its mind."""
-        if self.journal.intent == "rollback":
-            return
-        bad = verdict.phase is Phase.FAILED
-        self.journal = self.journal.close_step(verdict).replace(
-            intent="rollback", reason=reason, condemned=bad, waited_s=0.0
-        )
-        yield from self.save(self.seen.at)
+        if self.journal.intent != "rollback":
+            self.journal = self.journal.close_step(verdict).turned_back(reason, verdict)
+            yield from self.save(self.seen.at)
 
     # ── the end ──
 
@@ -345,72 +303,27 @@ class Rollout:
         self.journal = self.journal.replace(
             outcome=outcome, reason=reason, known_bad=self.journal.known_bad or bad
         )
-        report = self.report(outcome, reason, at, pause)
+        report = report_of(
+            self.journal,
+            outcome,
+            reason,
+            service=self.name,
+            service_id=self.service_id or "",
+            at=at,
+            pause=pause,
+        )
         yield from self.save(at)
         yield from self.tell(
             Kind.FINISHED, f"{outcome.replace('_', ' ')}: {reason}", at=at, outcome=outcome.value
         )
-        _raise_if_lost(report)
+        raise_if_lost(report, condemned=self.journal.known_bad)
         return report
-
-    def report(self, outcome: Outcome, reason: str, at: float, pause: str | None) -> RolloutReport:
-        journal = self.journal
-        return RolloutReport(
-            outcome=outcome,
-            service=self.name,
-            service_id=self.service_id or "",
-            version_name=journal.version_name,
-            version=journal.version,
-            baseline_version=journal.baseline,
-            reason=reason,
-            pause=pause,
-            steps=journal.steps,
-            steps_skipped=journal.first_deploy,
-            started_at=journal.started_at if journal.started_at is not None else at,
-            ended_at=at,
-            rollout_key=journal.rollout_key,
-            attempt=journal.attempt,
-        )
 
     # ── tell and keep ──
 
-    def introduce(self, before: Journal) -> Op[None]:
-        if self.introduced:
-            return
-        self.introduced = True
-        ladder = " → ".join([*(f"{weight} %" for weight in self.plan.weights), "all traffic"])
-        took = format_duration(self.plan.bake_s)
-        name = self.journal.version_name
-        yield from self.tell(
-            Kind.STARTED, f"rolling out {name}: {ladder}, {took} of baking", plan=self.plan.to_dict()
-        )
-        canary = self.seen.canary
-        if canary is not None and canary.ours:
-            again = (
-                "going on from there" if before.started else "started by an earlier run, going on from there"
-            )
-            yield from self.tell(Kind.ADOPTED, f"found {name} at {canary.weight} %, {again}")
-
-    def greet_step(self, before: Journal) -> Op[None]:
-        journal = self.journal
-        if journal.weight is None or journal.seen_at == before.seen_at:
-            return
-        step = self.plan.step_at(journal.weight)
-        bake = step.bake if step else 0.0
-        yield from self.tell(
-            Kind.BAKING, f"weight {journal.weight} % seen, baking {format_duration(bake)}", bake_s=bake
-        )
-
-    def show(self, verdict: Verdict, asked: tuple[str, ...]) -> Op[None]:
-        for finding in verdict.findings:
-            if finding.metric in asked:
-                yield from self.tell(
-                    Kind.MEASURED,
-                    str(finding),
-                    metric=finding.metric,
-                    phase=finding.phase.value,
-                    numbers=dict(finding.numbers),
-                )
+    def tell_all(self, lines: Iterable[Line]) -> Op[None]:
+        for kind, message, data in lines:
+            yield from self.tell(kind, message, **data)
 
     def tell(
         self, kind: Kind, message: str, *, once: bool = False, at: float | None = None, **data: Any
@@ -429,20 +342,3 @@ class Rollout:
             return
         self.saved, self.saved_at = mark, at
         yield from Save(f"rollout/{self.name}", self.journal)
-
-
-_ERRORS: Mapping[Outcome, tuple[type[RolloutError], str]] = {
-    Outcome.ROLLED_BACK: (
-        RolledBackError,
-        "Mend the version and roll it out again; the same build needs force.",
-    ),
-    Outcome.PAUSED: (RolloutPausedError, "Look at it, then run the same rollout again to go on from here."),
-    Outcome.SUPERSEDED: (SupersededError, "Its hands are off the service now."),
-    Outcome.FAILED: (RolloutError, "Nothing more will be done to the service."),
-}
-
-
-def _raise_if_lost(report: RolloutReport) -> None:
-    if report.outcome in _ERRORS:
-        kind, hint = _ERRORS[report.outcome]
-        raise kind(f"{report}.", hint=hint, report=report.to_dict())

@@ -17,9 +17,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from anyservice_core.rollout.evidence import Window
-from anyservice_core.rollout.observe import Observation
+from anyservice_core.rollout.observe import Observation, Seen
 from anyservice_core.rollout.plan import RolloutPlan
-from anyservice_core.rollout.report import Outcome, StepReport, Verdict
+from anyservice_core.rollout.report import Outcome, Phase, StepReport, Verdict
 from anyservice_core.rollout.tally import Tally
 
 __all__ = ["LOOKS", "MAX_GAP_S", "Journal"]
@@ -145,6 +145,26 @@ class Journal(BaseModel):
             done for done in self.steps if (done.weight, done.seen_at) != (step.weight, step.seen_at)
         )
         return self.replace(steps=(*others, step))
+
+    def deployed(self, baseline: Seen | None, weight: int) -> Journal:
+        """Our version was accepted; ``baseline`` is what it is to replace, ``None`` if it came up whole."""
+        return self.replace(
+            started=True,
+            first_deploy=baseline is None,
+            baseline=baseline.id if baseline else None,
+            baseline_name=baseline.name if baseline else None,
+            target=weight,
+            waited_s=0.0,
+        )
+
+    def asked(self, weight: int) -> Journal:
+        """A greater weight was accepted; nothing bakes until it is seen."""
+        return self.replace(target=weight, settled=False, waited_s=0.0)
+
+    def turned_back(self, reason: str, verdict: Verdict) -> Journal:
+        """The canary is to be taken back, and that stays so."""
+        condemned = verdict.phase is Phase.FAILED
+        return self.replace(intent="rollback", reason=reason, condemned=condemned, waited_s=0.0)
 
     @classmethod
     def fresh(cls, key: str, version_name: str, attempt: int, at: float) -> Journal:
