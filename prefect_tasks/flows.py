@@ -1,6 +1,8 @@
-"""The ready-made flow: a progressive rollout, shown on its page as it happens."""
+"""The ready-made flow: a progressive rollout, shown on its page as it happens.
 
-from __future__ import annotations
+Its annotations are not postponed: a runner loads this file by its path, under no name that Prefect could
+look them up by.
+"""
 
 from pathlib import Path
 from typing import Any, TypeAlias

@@ -1,0 +1,188 @@
+"""The examples as a person runs them: scripts in processes of their own, on a real plane."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect import get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Cancelling
+
+from anyservice_core import Client, ServiceStatus
+from anyservice_core.plane import control, daemon
+
+pytestmark = [
+    pytest.mark.prefect,
+    pytest.mark.real,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("prefect_server"),
+]
+
+EXAMPLES = Path(__file__).parents[2] / "dags_examples"
+APP = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        return await send({"type": "lifespan.shutdown.complete"})
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+"""
+
+
+@dataclass
+class Stage:
+    """A real plane with a service on it, and a folder with what to roll out next."""
+
+    folder: Path
+    state_dir: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        plane = {"ANYSERVICE_HOST": "local", "ANYSERVICE_STATE_DIR": str(self.state_dir)}
+        return {**os.environ, **plane, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
+
+    def client(self) -> Client:
+        record = control.read_record(self.state_dir) or {}
+        return Client(record["host"], record["token"])
+
+    def status(self) -> ServiceStatus:
+        with self.client() as client:
+            return client.status("hello")
+
+    def write(self, version: str, code: str = APP, *, bake: str = "1s") -> tuple[str, str]:
+        """Give the paths of a config and a plan for this version."""
+        app, config, plan = (
+            self.folder / version,
+            self.folder / "service.yaml",
+            self.folder / "rollout.yaml",
+        )
+        app.mkdir()
+        (app / "main.py").write_text(f"# {version}\n{code}")
+        config.write_text(
+            f"{{name: hello, version_name: {version}, working_dir: {app}, applications: [{{import_path: 'main:app'}}]}}"
+        )
+        plan.write_text(f"rollout: {{steps: [50], bake: {bake}, progress_deadline: 60s}}")
+        return str(config), str(plan)
+
+
+@pytest.fixture(scope="module")
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    state_dir = tmp_path_factory.mktemp("plane")
+    control.spawn(
+        daemon.PlaneSettings(
+            state_dir=state_dir, port=0, engine="process", first_service_port=18900, ladder_hold_s=0.3
+        )
+    )
+    yield state_dir
+    control.down(state_dir)
+
+
+@pytest.fixture
+def stage(state_dir: Path, tmp_path: Path) -> Stage:
+    stage = Stage(tmp_path, state_dir)
+    config, _ = stage.write("v1")
+    with stage.client() as client:
+        client.deploy(config, canary_percent=100)
+        client.wait("hello", version="v1", poll_interval_s=0.2)
+    return stage
+
+
+def run_digits(stage: Stage, *paths: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXAMPLES / "digits_rollout_flow.py"), *paths]
+    return subprocess.run(command, env=stage.environment, capture_output=True, text=True, timeout=200)
+
+
+def test_a_script_ends_well_when_it_promoted(stage: Stage) -> None:
+    """The example brings a good version to all traffic, tells each event, and ends with 0."""
+    done = run_digits(stage, *stage.write("v2"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "hello: succeeded: it serves all traffic"
+    assert "hello: weight 50 % seen, baking 1s" in done.stderr
+    primary = stage.status().primary_version
+    assert primary is not None
+    assert primary.name.startswith("v2-")
+
+
+def test_a_script_ends_with_one_clear_line_when_the_version_was_taken_back(stage: Stage) -> None:
+    """A version that cannot start is taken back; the exit code says so and the text why, without a traceback."""
+    done = run_digits(stage, *stage.write("v3", "import nothing_of_this_name"))
+    assert done.returncode == 10, done.stderr
+    assert "nothing_of_this_name" in done.stdout
+    assert len(done.stdout.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert stage.status().canary_version is None
+
+
+def test_a_script_names_a_file_that_is_not_there(stage: Stage) -> None:
+    """Bad input is one line and the exit code of bad input."""
+    done = run_digits(stage, str(stage.folder / "nothing.yaml"), str(stage.folder / "nothing.yaml"))
+    assert done.returncode == 2, done.stderr
+    assert "nothing.yaml" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+# ── served, as on a schedule ────────────────────────────────────────────────
+
+SERVE = "from prefect_tasks import progressive_deploy; progressive_deploy.serve(name='served')"
+
+
+@pytest.fixture
+def served(stage: Stage) -> Iterator[UUID]:
+    """The id of a deployment whose runs a process of its own executes."""
+    command = [sys.executable, "-c", SERVE]
+    with (stage.folder / "serve.log").open("w") as log:
+        runner = subprocess.Popen(
+            command, env=stage.environment, stdout=log, stderr=log, cwd=stage.folder, start_new_session=True
+        )
+        try:
+            yield until(lambda: _deployment("served"), "the deployment")
+        finally:
+            runner.terminate()
+            runner.wait(timeout=60)
+
+
+def _deployment(name: str) -> UUID | None:
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/deployments/filter", json={}).json()
+    return next((UUID(one["id"]) for one in found if one["name"] == name), None)
+
+
+def until(look: Callable[[], Any], what: str, *, within_s: float = 120.0) -> Any:
+    """What ``look`` gives once it gives something."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"waited {within_s:g} s in vain for {what}")
+
+
+def test_a_cancelled_run_leaves_the_service_and_says_how_to_go_on(stage: Stage, served: UUID) -> None:
+    """Cancelled in mid-bake by the API, a served run ends, the canary stays, and the log says what to do."""
+    config, plan = stage.write("v4", bake="10m")
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run_from_deployment(served, parameters={"config": config, "plan": plan})
+        until(lambda: (canary := stage.status().canary_version) and canary.weight == 50, "the canary at 50 %")
+        client.set_flow_run_state(run.id, Cancelling(), force=True)
+        until(
+            lambda: (state := client.read_flow_run(run.id).state) and state.is_cancelled(), "the cancellation"
+        )
+        logs = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
+        resume = "Run the same rollout again"
+        until(lambda: any(resume in log.message for log in client.read_logs(logs)), "the line in the log")
+    canary = stage.status().canary_version
+    assert canary is not None
+    assert canary.weight == 50
+    with stage.client() as client:
+        client.rollback("hello")
