@@ -79,7 +79,8 @@ def run(
     steps = _plan(plan_file)
     every_s = _duration("--poll-interval", poll_interval)
     told = _Progress()
-    with _interruptible(ctx, told), Client(host, on_report=told, on_save=_saver(journal)) as client:
+    make = ctx.obj or Client
+    with _interruptible(ctx, told), make(host, on_report=told, on_save=_saver(journal)) as client:
         try:
             report = client.rollout(
                 config_file,
