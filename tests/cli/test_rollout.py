@@ -103,7 +103,9 @@ def test_an_interruption_leaves_the_service_and_says_how_to_go_on(
     assert result.exit_code == 130
     assert "stays as it is" in result.stderr
     assert "at 10 % of the traffic" in result.stderr
-    assert plane.service("recommender").canary.weight == 10
+    canary = plane.service("recommender").canary
+    assert canary is not None
+    assert canary.weight == 10
     assert run("rollout", "run", "-f", str(config), "-p", plan).exit_code == 0
 
 
