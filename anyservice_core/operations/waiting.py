@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from anyservice_core.effects import Now, Op, Report, Sleep
@@ -96,14 +96,23 @@ Verdict: TypeAlias = Reached | Pending | Failed
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Reported when what a wait sees changes."""
+    """Reported when what a wait sees changes. ``status`` is all that was seen, if there was an answer yet."""
 
     service: str
     state: str
     reason: str
+    status: ServiceStatus | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.service} is {self.state}: {self.reason}"
+        return f"{self.service} is {self.state}{_split(self.status)}: {self.reason}"
+
+
+def _split(status: ServiceStatus | None) -> str:
+    """Who has how much of the traffic, where two share it."""
+    if status is None or status.primary_version is None or status.canary_version is None:
+        return ""
+    both = (status.primary_version, status.canary_version)
+    return f" ({', '.join(f'{version.name} {version.weight}%' for version in both)})"
 
 
 def _state(name: str | ServiceState) -> ServiceState:
@@ -212,7 +221,7 @@ class _Watch:
         return self.last.state.value if self.last else None
 
     def tell(self, reason: str) -> Op[None]:
-        event = Waiting(self.name, self.state or "not seen yet", reason)
+        event = Waiting(self.name, self.state or "not seen yet", reason, self.last)
         if str(event) != self.said:
             self.said = str(event)
             yield from Report(event)
