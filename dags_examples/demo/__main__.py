@@ -84,8 +84,13 @@ def _clear(work: Path, programs: Programs) -> None:
     """End what an earlier run may have left, as after a kill -9, and begin with an empty folder."""
     if (work / "state").exists():
         programs.run(plane_down(work))
+    mark = work / "run"
+    if mark.exists():
+        Programs(work / "logs", work / "state", mark.read_text()).sweep()
     for name in ("state", "services", "logs", "prefect", "airflow"):
         shutil.rmtree(work / name, ignore_errors=True)
+    work.mkdir(parents=True, exist_ok=True)
+    mark.write_text(programs.mark)
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:

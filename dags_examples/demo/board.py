@@ -73,11 +73,11 @@ class Board:
                 self._waiting = (text, self.clock())
 
     def tell(self, who: str, text: str) -> None:
-        """Note an event; one that says what the last one of theirs said is not noted again."""
+        """Note an event; one that says again what the last one of theirs said, if in more words, is not news."""
         text = text.rstrip(".")
         with self._lock:
             last = next((event for event in reversed(self._events) if event.who == who), None)
-            if last is None or last.text != text:
+            if last is None or not text.startswith(last.text):
                 self._events.append(Event(self.clock() - self._began, who, text))
 
     def events(self, after: int = 0) -> list[Event]:

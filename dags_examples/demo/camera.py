@@ -59,6 +59,5 @@ class Camera:
 def _scene(moment: Moment) -> str:
     """Name the scene: the canary and its weight; nothing while there is none."""
     look = moment.look
-    if look is None or look.canary is None:
-        return ""
-    return f"{look.canary}-at-{look.weights.get(look.canary, 0)}"
+    weight = look.weights.get(look.canary or "", 0) if look else 0
+    return f"{look.canary}-at-{weight}" if look and weight else ""

@@ -62,8 +62,8 @@ def train(work: Path) -> list[Trained]:
     made = []
     for version, model, name, n in (
         ("v1", weak, "logistic regression", FEW),
-        ("v2", strong, "support vector machine", len(shown)),
-        ("v3", strong, "support vector machine", len(shown)),
+        ("v2", strong, "support vectors", len(shown)),
+        ("v3", strong, "support vectors", len(shown)),
     ):
         _write_service(work / "services" / version, version, model)
         made.append(Trained(version, name, n, float(model.score(unseen, truth))))
