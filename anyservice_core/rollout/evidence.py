@@ -131,27 +131,29 @@ def _mean(scores: Sequence[float]) -> float:
 
 
 def dispersion(windows: Sequence[Window], *, doubt: float = DOUBT) -> float:
-    """How much more the primary's bad answers scatter than chance would: 1 for chance, 5 for clumps of five.
+    """How much more bad answers scatter than chance would: 1 for chance, 5 for clumps of five.
 
-    The mean, over neighbouring windows, of the squared difference of their rates in units of what chance
-    allows. Neighbours only, and no single difference beyond all bounds: a level that moves in the course of
-    an hour, or in one incident, is no scatter. It looks at the
-    primary alone, so a bad canary cannot raise it and hide behind it. ``doubt`` is how many pairs of
-    clumps of five are assumed before any is seen, since too little is known at first. Never below 1.
+    The mean, over neighbouring windows of either side, of the squared difference of their rates in units of
+    what chance allows. Neighbours only, and no single difference beyond all bounds: a level that moves in
+    the course of an hour, or in one incident, is no scatter. Both sides count, since a primary without
+    errors shows nothing; a canary whose errors clump is believed the more slowly for it, never excused.
+    ``doubt`` is how many pairs of clumps of five are assumed before any is seen, since too little is known at
+    first. Never below 1.
     """
-    seen = [ratio for ratio in (_surprise(a, b) for a, b in pairwise(windows)) if ratio is not None]
+    pairs = [pair for a, b in pairwise(windows) for pair in ((a[:2], b[:2]), (a[2:], b[2:]))]
+    seen = [surprise for a, b in pairs if (surprise := _surprise(*a, *b)) is not None]
     weight = len(seen) + doubt
     return max(1.0, (sum(seen) + doubt * CLUMP) / weight) if weight else 1.0
 
 
-def _surprise(a: Window, b: Window) -> float | None:
+def _surprise(n: int, bad: int, next_n: int, next_bad: int) -> float | None:
     """The squared difference of two rates over its variance by chance; ``None`` when nothing was bad."""
-    bad, n = a.primary_bad + b.primary_bad, a.primary_n + b.primary_n
-    if not bad or bad == n or not a.primary_n or not b.primary_n:
+    all_bad, all_n = bad + next_bad, n + next_n
+    if not all_bad or all_bad == all_n or not n or not next_n:
         return None
-    rate = bad / n
-    difference = a.primary_bad / a.primary_n - b.primary_bad / b.primary_n
-    return min(JUMP, difference**2 / (rate * (1 - rate) * (1 / a.primary_n + 1 / b.primary_n)))
+    rate = all_bad / all_n
+    difference = bad / n - next_bad / next_n
+    return min(JUMP, difference**2 / (rate * (1 - rate) * (1 / n + 1 / next_n)))
 
 
 def total(windows: Iterable[Window]) -> Window:

@@ -15,7 +15,7 @@ A comparison speaks by evidence (see ``evidence.py``):
     inconclusive   not enough seen yet; a canary that nobody calls stays here
 
 Whether the errors clump is unknown at first, so comparisons of the two begin in doubt (see
-``dispersion``). The canary's own rate is taken at its word until the primary shows clumps.
+``dispersion``). The canary's own rate is taken at its word until clumps are seen.
 """
 
 from __future__ import annotations

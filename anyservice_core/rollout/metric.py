@@ -70,7 +70,7 @@ class Compare(Part):
     ``max_ratio``: the canary's rate of bad answers may be this many times the primary's.
     ``max_rate``: a canary proven to err less than this passes, whatever the ratio; ``None``: no such way.
     ``confidence``: of a verdict, over a whole rollout for "failed", each step for "passed".
-    ``dispersion``: how much the errors clump; 1 means one by one, "auto" learns it from the primary.
+    ``dispersion``: how much the errors clump; 1 means one by one, "auto" learns it from the windows.
     """
 
     max_ratio: Annotated[float, Field(ge=1, le=100)] = 2.0

@@ -175,7 +175,8 @@ def test_an_incident_does_not_blind_the_test_to_a_bad_canary_after_it() -> None:
     assert log_evidence(rows[6:], 2.0, [2.0 * ratio for ratio in WORSE], dispersion(rows)) > log(80)
 
 
-def test_a_bad_canary_cannot_raise_the_scatter_to_hide_behind() -> None:
-    """The scatter is read off the primary alone."""
-    calm = [Window(100, bad, 900, 9) for bad in (0, 50, 0, 50, 0, 50)]
-    assert dispersion(calm, doubt=0) == 1.0
+@pytest.mark.parametrize("bad", [[3, 2, 4, 3, 2, 3], [0, 15, 0, 0, 15, 0] * 3])
+def test_a_primary_without_errors_does_not_keep_the_doubt_alive(bad: list[int]) -> None:
+    """A fifth of the answers bad, one by one, is found in six windows of 15 requests; outages take a few more."""
+    rows = [Window(15, count, 135, 0) for count in bad]
+    assert log_evidence(rows, 2.0, [2.0 * ratio for ratio in WORSE], dispersion(rows)) > log(40)
