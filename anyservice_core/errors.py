@@ -172,13 +172,17 @@ class WaitTimeoutError(WaitError, TimeoutError):
 class WaitFailedError(WaitError):
     """A state was reached that cannot lead to the goal, so waiting on is pointless."""
 
+    exit_code = 13
+
 
 class RolloutError(AnyserviceError):
     """A rollout ended without a promotion. ``report`` holds its steps, numbers and reason."""
 
     exit_code = 10
 
-    def __init__(self, message: str, *, hint: str | None = None, report: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, report: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.report = report or {}
 

@@ -2,104 +2,89 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
 
 from anyservice_core.cli.errors import told
+from anyservice_core.cli.lazy import Entry, LazyGroup, Sections, readable
+from anyservice_core.cli.manners import plain_colors
 
 __all__ = ["main", "root"]
 
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """Where a command is, and what to say of it before it is loaded."""
-
-    module: str
-    help: str
-
-
-_SERVICES: Final = "anyservice_core.cli.services"
-_COMMANDS: Final[Mapping[str, _Entry]] = {
-    "deploy": _Entry("anyservice_core.cli.deploy", "Deploy a service or a new version of it."),
-    "status": _Entry(_SERVICES, "Show a service and its versions."),
-    "wait": _Entry(_SERVICES, "Wait for a state, or for a version to be healthy at a weight."),
-    "rollback": _Entry(_SERVICES, "Cancel the rollout under way."),
-    "terminate": _Entry(_SERVICES, "Stop a service."),
-    "list": _Entry(_SERVICES, "List services."),
-    "archive": _Entry(_SERVICES, "Hide a terminated service."),
-    "delete": _Entry(_SERVICES, "Remove a terminated service for good."),
-    "rollout": _Entry("anyservice_core.cli.rollout", "Progressive delivery: run a plan of steps and gates."),
-    "plane": _Entry("anyservice_core.cli.plane", "An Anyscale-compatible control plane on this machine."),
+_HERE: Final = "anyservice_core.cli"
+_ENDING: Final = f"{_HERE}.ending"
+_SERVICES: Final = {
+    "deploy": Entry(f"{_HERE}.deploy", "Deploy a service or a new version of it."),
+    "status": Entry(f"{_HERE}.looking", "Show a service and its versions."),
+    "wait": Entry(f"{_HERE}.looking", "Wait for a state, or for a version to be healthy at a weight."),
+    "list": Entry(f"{_HERE}.listing", "List services."),
+    "shift": Entry(_ENDING, "Move the weight of a canary."),
+    "rollback": Entry(_ENDING, "Cancel the rollout under way."),
+    "terminate": Entry(_ENDING, "Stop a service."),
+    "archive": Entry(_ENDING, "Hide a terminated service."),
+    "delete": Entry(_ENDING, "Remove a terminated service for good."),
 }
+_COMMANDS: Final[Sections] = {
+    "Services": _SERVICES,
+    "Progressive delivery": {
+        "rollout": Entry(f"{_HERE}.rollout", "Run a plan of steps, judged by metrics; taken back if worse."),
+    },
+    "This machine": {
+        "plane": Entry(f"{_HERE}.plane", "An Anyscale-compatible control plane on this machine."),
+        "config": Entry(f"{_HERE}.config", "Show which settings hold, and where they come from."),
+        "completion": Entry(f"{_HERE}.completion", "Print the script that completes commands in your shell."),
+        "service": Entry(_HERE, "The commands for services, spelled as `anyscale service` has them."),
+    },
+}
+_SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-class _Root(click.Group):
-    """Knows its commands by a table, and turns our errors into a message and an exit code."""
+class _Root(LazyGroup):
+    """Turns whatever goes wrong into a message and an exit code."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return [*_COMMANDS]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        entry = _COMMANDS.get(cmd_name)
-        return None if entry is None else _load(cmd_name, entry)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in _COMMANDS.items()])
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        self.args: Sequence[str] = [*args]
+        with told(self.args):
+            return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with told(ctx):
+        plain_colors(ctx)
+        with told(self.args):
             return super().invoke(ctx)
 
 
-def _load(name: str, entry: _Entry) -> click.Command:
-    module = importlib.import_module(entry.module)
-    command: click.Command = getattr(module, f"{name}_command", None) or getattr(module, name)
-    return _readable(command)
-
-
-def _readable(command: click.Command) -> click.Command:
-    """Examples keep their lines: in a raw docstring click's mark for that is written, not meant."""
-    if command.help:
-        command.help = command.help.replace("\\b\n", "\b\n")
-    for part in command.commands.values() if isinstance(command, click.Group) else ():
-        _readable(part)
-    return command
-
-
-@click.command(
-    "anyservice",
-    cls=_Root,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    no_args_is_help=True,
-)
+@click.command("anyservice", cls=_Root, sections=_COMMANDS, context_settings=_SETTINGS, no_args_is_help=True)
 @click.version_option(package_name="anyservice", message="%(package)s %(version)s")
 def root() -> None:
     r"""Progressive delivery for Ray Serve services.
 
     \b
       anyservice plane up -d                              a control plane on this machine
-      anyservice deploy -f service.yaml                   first version
-      anyservice wait -n recommender                      until it is healthy
+      anyservice deploy -f service.yaml                   the first version
+      anyservice wait recommender                         until it is healthy
       anyservice deploy -f service.yaml --canary-percent 10
-      anyservice rollout run -f service.yaml --plan rollout.yaml
-      anyservice rollback -n recommender
+      anyservice rollout run -f service.yaml -p rollout.yaml
+      anyservice rollback recommender
 
-    The control plane is taken from ANYSERVICE_HOST or ANYSCALE_HOST, the token from ANYSERVICE_CLI_TOKEN,
-    ANYSCALE_CLI_TOKEN or ~/.anyscale/credentials.json; without any of them, the plane on this machine is used.
+    Without any settings the plane on this machine is used; ANYSERVICE_HOST and ANYSERVICE_CLI_TOKEN, or those of
+    `anyscale login`, lead elsewhere. `anyservice config show` says what holds.
 
-    Exit codes: 0 done, 1 unforeseen, 2 input or settings, 3 no answer (try again), 4 refused, 5 token,
-    6 not found, 7 conflict, 8 an answer that makes no sense, 9 a wait ended, 10 rolled back, 11 paused,
-    12 the plane, 130 interrupted.
+    Results go to stdout, everything else to stderr. -o json makes both readable for programs. Each kind of failure
+    has its exit code.
     """
 
 
-_readable(root)
+@click.command("service", cls=LazyGroup, sections={"Commands": _SERVICES}, no_args_is_help=True)
+def service() -> None:
+    """`anyscale service X` is `anyservice service X`, which is `anyservice X`."""
+
+
+readable(root)
 
 
 def main() -> None:

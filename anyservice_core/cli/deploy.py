@@ -7,71 +7,116 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyservice_core.cli.options import cloud, connected, host, project
+from anyservice_core.cli.manners import with_output
+from anyservice_core.cli.options import cloud, config_path, connected, connection, project
+from anyservice_core.cli.types import PERCENT
 
 if TYPE_CHECKING:
-    from anyservice_core.models import ServiceConfig
+    from anyservice_core.models import ServiceConfig, ServiceId
 
 __all__ = ["deploy"]
 
 
 @click.command()
-@click.argument("import_path", required=False)
-@click.argument("arguments", nargs=-1)
-@click.option("-f", "--config-file", help="A YAML config file. Flags overwrite what it says.")
-@click.option("-n", "--name", help="Name of the service.")
+@click.argument("import_path", required=False, metavar="[IMPORT_PATH]")
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "-f",
+    "--config-file",
+    type=click.Path(),
+    help="A YAML config file; `-` reads it from stdin. Options overwrite what it says.",
+)
+@click.option("-n", "--name", help="Name of the service.  [default: the workspace's]")
 @click.option("--version-name", help="Name of this version; a deploy run again finds its version by it.")
 @click.option(
-    "--canary-percent", type=int, help="Give the new version this percent (0-100) and hold it there."
+    "--canary-percent",
+    type=PERCENT,
+    help="Give the new version this percent of the traffic and hold it there; without it, the traffic moves by "
+    "itself until the new version has all. Means nothing for a service that does not run yet.",
 )
 @click.option(
-    "--max-surge-percent", type=int, help="Excess capacity allowed meanwhile, 0-100. [default: 100]"
+    "--max-surge-percent",
+    type=PERCENT,
+    help="Excess capacity allowed meanwhile, in percent.  [default: 100]",
 )
-@click.option("-i", "--in-place", is_flag=True, help="Update the running version; image and compute stay.")
-@click.option("-w", "--working-dir", help="A local folder, uploaded, or the URI of a zip.")
+@click.option(
+    "-i",
+    "--in-place",
+    is_flag=True,
+    help="Update the running version instead of starting another; image and compute stay.",
+)
+@click.option(
+    "-w",
+    "--working-dir",
+    type=click.Path(),
+    help="A local folder, uploaded when it has changed, or the URI of a zip.",
+)
 @click.option(
     "-e",
     "--exclude",
     "excludes",
     multiple=True,
-    help="Pattern left out of uploads; repeatable, added to the file's.",
+    help="Pattern left out of uploads, as .gitignore has them; repeatable, added to the file's.",
 )
-@click.option("-r", "--requirements", help="A requirements.txt to install on top of the image.")
-@click.option("--py-module", "py_modules", multiple=True, help="A local folder to import from; repeatable.")
-@click.option("--env", multiple=True, metavar="KEY=VALUE", help="Environment variable; repeatable.")
+@click.option(
+    "-r", "--requirements", type=click.Path(), help="A requirements.txt to install on top of the image."
+)
+@click.option(
+    "--py-module",
+    "py_modules",
+    type=click.Path(),
+    multiple=True,
+    help="A local folder to import from; repeatable.",
+)
+@click.option(
+    "--env", multiple=True, metavar="KEY=VALUE", help="Environment variable; repeatable, added to the file's."
+)
 @click.option("--image-uri", help="The image; exclusive with --containerfile.")
 @click.option("--registry-login-secret", help="Secret with the registry's credentials, for --image-uri.")
-@click.option("--containerfile", help="A containerfile to build the image from; exclusive with --image-uri.")
+@click.option(
+    "--containerfile",
+    type=click.Path(),
+    help="A containerfile to build the image from; exclusive with --image-uri.",
+)
 @click.option("--ray-version", help="The Ray version (X.Y.Z) in the image.")
 @click.option("--compute-config", help="A registered compute config: name or name:version.")
-@click.option("--connection", "connections", multiple=True, hidden=True)
-@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Tag; repeatable.")
+@click.option("--connection", "connections", multiple=True, help="Id of a connection to use; repeatable.")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Tag; repeatable, added to the file's."
+)
 @cloud
 @project
-@host
-@click.option("-j", "--json", "as_json", is_flag=True, help="Say what was deployed as JSON on stdout.")
+@connection
+@with_output("text", "table", "json", "yaml")
 def deploy(
-    import_path: str | None, arguments: tuple[str, ...], config_file: str | None, as_json: bool, **given: Any
+    *,
+    link: dict[str, Any],
+    import_path: str | None,
+    arguments: tuple[str, ...],
+    config_file: str | None,
+    **given: Any,
 ) -> None:
-    r"""Deploy a service, or a new version of it.
+    r"""Deploy a service, or a new version of it, from a file or from an import path.
 
-    Returns as soon as the control plane has taken it; `anyservice wait` waits for it.
+    Prints the service's id and returns as soon as the control plane has taken it; `anyservice wait` waits for it.
 
     \b
       anyservice deploy -f service.yaml
       anyservice deploy -f service.yaml --canary-percent 10 --version-name v2
-      anyservice deploy main:app -n recommender -w . size=large
+      anyservice deploy main:app size=large -n recommender -w .
     """
-    options = {name: given.pop(name) for name in ("canary_percent", "max_surge_percent", "in_place")}
-    host = given.pop("host")
-    config = _config(config_file, import_path, arguments, given)
-    with connected(host) as client:
-        deployed = client.deploy(config, **options)
-    if as_json:
-        from anyservice_core.cli import render
+    from anyservice_core.cli import render
 
-        names = ("service_name", "version_id", "version_name", "query_url")
-        render.show({"id": str(deployed), **{name: getattr(deployed, name) for name in names}}, "json")
+    options = {name: given.pop(name) for name in ("canary_percent", "max_surge_percent", "in_place")}
+    config = _config(config_file, import_path, arguments, given)
+    with connected(link) as client:
+        deployed = client.deploy(config, **options)
+    render.show_id(_fields(deployed))
+
+
+def _fields(deployed: ServiceId) -> dict[str, str]:
+    names = ("service_name", "version_id", "version_name", "query_url")
+    return {"id": str(deployed), **{name: getattr(deployed, name) for name in names}}
 
 
 def _config(
@@ -79,10 +124,14 @@ def _config(
 ) -> ServiceConfig:
     from anyservice_core.models.config import ServiceConfig, read_yaml
 
-    if (file is None) == (import_path is None):
-        raise click.UsageError("Give a config file with -f, or an import path such as main:app, one of them.")
-    fields = read_yaml(file) if file else {"applications": [_application(str(import_path), arguments)]}
-    return ServiceConfig.parse(_overwritten(fields, given))
+    if file and import_path:
+        raise click.UsageError(f"-f {file} and {import_path!r} both say what to deploy; give one of them.")
+    if file:
+        return ServiceConfig.parse(_overwritten(read_yaml(config_path(file)), given))
+    if import_path:
+        fields = {"applications": [_application(import_path, arguments)]}
+        return ServiceConfig.parse(_overwritten(fields, given))
+    raise click.UsageError("Say what to deploy: -f with a config file, or an import path such as main:app.")
 
 
 def _application(import_path: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -91,15 +140,17 @@ def _application(import_path: str, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _overwritten(fields: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """The file's fields with the flags over them; those that come in lists and pairs are added."""
+    """The file's fields with the options over them; those that come in lists and pairs are added."""
     env, tags = _pairs("--env", given.pop("env")), _pairs("--tag", given.pop("tags"))
+    excludes = [*given.pop("excludes")]
     flags = {name: [*value] if isinstance(value, tuple) else value for name, value in given.items() if value}
     merged = {**fields, **flags}
-    if given["excludes"]:
-        merged["excludes"] = [*(fields.get("excludes") or ()), *given["excludes"]]
     for name, pairs in (("env_vars", env), ("tags", tags)):
-        if pairs:
-            merged[name] = {**(fields.get(name) or {}), **pairs}
+        if pairs and isinstance(own := fields.get(name) or {}, dict):
+            merged[name] = {**own, **pairs}
+    # What is of another kind in the file is left for the model to refuse.
+    if excludes and isinstance(own := fields.get("excludes") or [], list):
+        merged["excludes"] = [*own, *excludes]
     return merged
 
 

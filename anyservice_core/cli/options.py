@@ -2,82 +2,213 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from anyservice_core.cli import progress
+
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from anyservice_core.client import Client
 
-__all__ = ["connected", "json_flag", "say", "which", "with_target"]
+__all__ = [
+    "Target",
+    "cloud",
+    "config_path",
+    "connected",
+    "connection",
+    "project",
+    "service_names",
+    "with_target",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-host = click.option("--host", help="The control plane's address, or `local` for the plane on this machine.")
-cloud = click.option("--cloud", help="The cloud; the organization's default if not given.")
-project = click.option("--project", help="The project; the cloud's default if not given.")
-config_file = click.option(
-    "-f", "--config-file", "--service-config-file", help="A YAML config file to read the name from."
+LOCAL: Final = "local"
+_COMPLETION_S: Final = 2.0
+_NEVER: Final = (
+    "A token on a command line can be read by everyone on this machine (ps shows it) and stays in the history "
+    "of your shell. Put it into ANYSERVICE_CLI_TOKEN, or into a file and give --token-file."
 )
-json_flag = click.option("-j", "--json", "as_json", is_flag=True, help="The same as -o json.")
 
 
-def with_target(function: F) -> F:
-    """The options that say which service is meant, and where."""
+# ── where, and as whom ──────────────────────────────────────────────────────
+
+
+def _refuse_token(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise click.UsageError(_NEVER)
+
+
+def connection(function: F) -> F:
+    """``--host --local --token-file``, given to the command as ``link``, which ``connected`` takes."""
+
+    def gather(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        link: dict[str, Any] = ctx.params.setdefault("link", {})
+        if param.name and value:
+            link[param.name] = value
+        return value
+
     for option in (
-        project,
-        click.option("--project-id", help="The project by its id."),
-        cloud,
-        host,
-        config_file,
-        click.option("-n", "--name", help="Name of the service."),
-        click.option("--id", "--service-id", "id", help="Id of the service."),
-        click.argument("service", required=False, metavar="[NAME]"),
+        click.option("--token", hidden=True, expose_value=False, callback=_refuse_token),
+        click.option(
+            "--token-file",
+            type=click.Path(dir_okay=False, allow_dash=True),
+            expose_value=False,
+            callback=gather,
+            help="File that holds the token; `-` reads it from stdin.",
+        ),
+        click.option(
+            "--local",
+            is_flag=True,
+            expose_value=False,
+            callback=gather,
+            help="The plane on this machine; the same as --host local.",
+        ),
+        click.option(
+            "--host",
+            expose_value=False,
+            callback=gather,
+            help="The control plane's address, or `local` for the plane on this machine.",
+        ),
     ):
         function = option(function)
     return function
 
 
-def which(given: dict[str, Any]) -> dict[str, Any]:
-    """Name or id, cloud and project from those options, taken out of ``given``."""
-    name, service, file = given.pop("name"), given.pop("service"), given.pop("config_file")
-    project_id, id = given.pop("project_id"), given.pop("id")
-    names = {value for value in (name, service, file and _name_in(file)) if value}
-    if len(names) + bool(id) != 1:
-        raise click.UsageError("Say which service: a name, --id or -f with a config file, one of them.")
-    name = names.pop() if names else None
-    return {
-        "name": name,
-        "id": id,
-        "cloud": given.pop("cloud"),
-        "project": given.pop("project") or project_id,
-    }
-
-
-def _name_in(path: str) -> str:
-    from anyservice_core.models.config import read_yaml
-
-    name = read_yaml(path).get("name")
-    if not isinstance(name, str) or not name:
-        raise click.UsageError(f"{path}: holds no `name` of a service.")
-    return name
-
-
 @contextmanager
-def connected(host: str | None) -> Iterator[Client]:
-    """A client that tells its progress on stderr.
+def connected(
+    link: dict[str, Any], *, tell: Callable[[Any], None] | None = None, **options: Any
+) -> Iterator[Client]:
+    """A client that tells its progress on stderr, or to ``tell``; ``options`` are more of ``Client``'s.
 
     The context's ``obj`` may make it, ``(host, on_report=...) -> Client``: this is how tests bring their plane.
     """
     from anyservice_core.client import Client
 
+    host, token = _host(link), _token(link.get("token_file"))
+    if token:
+        options["token"] = token
     make = click.get_current_context().obj or Client
-    with make(host, on_report=say) as client:
+    with progress.listener() as told, make(host, on_report=tell or told, **options) as client:
         yield client
 
 
-def say(event: Any) -> None:
-    """A line on stderr; stdout is for results."""
-    click.echo(str(event), err=True)
+def _host(link: dict[str, Any]) -> str | None:
+    host: str | None = link.get("host")
+    if link.get("local") and host not in {None, LOCAL}:
+        raise click.UsageError("--local and --host exclude each other; give one of them.")
+    return LOCAL if link.get("local") else host
+
+
+def _token(path: str | None) -> str | None:
+    from anyservice_core.errors import ConfigError
+
+    if path is None:
+        return None
+    try:
+        with click.open_file(path, encoding="utf-8") as file:
+            token: str = file.read().strip()
+    except OSError as error:
+        raise ConfigError(f"--token-file: cannot read {path!r}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"--token-file: {path!r} is not a text file.") from None
+    if not token:
+        raise ConfigError(f"--token-file: {path!r} is empty.")
+    return token
+
+
+# ── which service ───────────────────────────────────────────────────────────
+
+
+def service_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names that begin so, for the shell: one request, and nothing at all when it does not answer at once."""
+    from click.shell_completion import CompletionItem
+
+    from anyservice_core.client import Client
+
+    make = ctx.find_root().obj or Client
+    try:
+        with make(_host(ctx.params.get("link", {})), timeout_s=_COMPLETION_S) as client:
+            found = [service.name for service in client.list(name=incomplete or None, max_items=50)]
+    except Exception:  # noqa: BLE001  # a shell that completes has no place for errors
+        return []
+    return [CompletionItem(name) for name in sorted({*found}) if name.startswith(incomplete)]
+
+
+cloud = click.option("--cloud", help="The cloud.  [default: the organization's, or the workspace's]")
+project = click.option("--project", help="The project.  [default: the cloud's, or the workspace's]")
+
+
+class Target:
+    """Which service a command is about, as the options of ``with_target`` say."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.file = given.pop("config_file")
+        named = (given.pop("name"), given.pop("service"), self.file and _name_in(self.file))
+        self.names = {name for name in named if name}
+        self.id = given.pop("id")
+        self.cloud = given.pop("cloud")
+        self.project = given.pop("project") or given.pop("project_id")
+        given.pop("project_id", None)
+        self._check()
+
+    def _check(self) -> None:
+        said = len(self.names) + bool(self.id)
+        if said > 1:
+            each = ", ".join([*sorted(self.names), *([self.id] if self.id else [])])
+            raise click.UsageError(f"Say which service is meant only once, not as {each}.")
+        if not said and not os.environ.get("ANYSCALE_EXPERIMENTAL_WORKSPACE_ID"):
+            raise click.UsageError("Say which service: its name, --id, or -f with its config file.")
+
+    @property
+    def name(self) -> str | None:
+        return next(iter(self.names), None)
+
+    def __str__(self) -> str:
+        return self.name or self.id or "the service of this workspace"
+
+    def arguments(self) -> dict[str, Any]:
+        """What the client's methods take."""
+        return {"name": self.name, "id": self.id, "cloud": self.cloud, "project": self.project}
+
+
+def with_target(function: F) -> F:
+    """The options that say which service is meant, and where."""
+    for option in (
+        connection,
+        click.option("--project-id", help="The project by its id."),
+        project,
+        cloud,
+        click.option(
+            "-f",
+            "--config-file",
+            "--service-config-file",
+            type=click.Path(),
+            help="A YAML config file to read the name from. The third spelling is deprecated.",
+        ),
+        click.option("--id", "--service-id", "id", help="Id of the service."),
+        click.option("-n", "--name", shell_complete=service_names, help="Name of the service."),
+        click.argument("service", required=False, metavar="[NAME]", shell_complete=service_names),
+    ):
+        function = option(function)
+    return function
+
+
+def _name_in(path: str) -> str:
+    from anyservice_core.models.config import read_yaml
+
+    name = read_yaml(config_path(path)).get("name")
+    if not isinstance(name, str) or not name:
+        raise click.UsageError(f"{path}: holds no `name` of a service.")
+    return name
+
+
+def config_path(path: str) -> str:
+    """A path as the models read it: ``-`` is stdin."""
+    return "/dev/stdin" if path == "-" else path

@@ -1,40 +1,83 @@
-"""Models to text, JSON or YAML on stdout. Nothing else prints results."""
+"""Models to text, tables, JSON or YAML on stdout. Nothing else prints results."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-import yaml
+
+from anyservice_core.cli.manners import manners, width
 
 if TYPE_CHECKING:
     from anyservice_core.models import ServiceStatus, ServiceVersionStatus
 
-__all__ = ["show", "show_status", "show_table", "status_fields"]
+__all__ = ["ago", "paint", "show", "show_id", "show_services", "show_status", "show_table", "status_fields"]
 
-_HIDDEN = "(hidden; -v shows it)"
-_HEADS = ("NAME", "STATE", "PRIMARY", "CANARY", "ID", "CREATOR")
+_HIDDEN: Final = "(hidden; -v shows it)"
+_HEADS: Final = ("NAME", "STATE", "PRIMARY", "CANARY", "DEPLOYED", "ID", "CREATOR")
+_VERSION_HEADS: Final = ("ROLE", "VERSION", "STATE", "WEIGHT", "DEPLOYED", "ID")
+_COLORS: Final = {
+    "RUNNING": "green",
+    "STARTING": "cyan",
+    "UPDATING": "cyan",
+    "ROLLING_OUT": "cyan",
+    "ROLLING_BACK": "yellow",
+    "UNHEALTHY": "red",
+    "SYSTEM_FAILURE": "red",
+    "TERMINATING": "yellow",
+}
+_LEAST: Final = 12
+_GAP: Final = "  "
 
 
-def show(content: Any, output: str) -> None:
-    """Plain values as ``json`` or ``yaml``."""
-    if output == "json":
+def show(content: Any) -> None:
+    """Plain values as JSON if that is asked for, else as YAML."""
+    if manners().output == "json":
         click.echo(json.dumps(content, indent=2))
-    else:
-        click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).rstrip())
+        return
+    import yaml
+
+    click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000).rstrip())
 
 
-def show_status(status: ServiceStatus, output: str, *, verbose: bool) -> None:
+def show_id(fields: dict[str, Any]) -> None:
+    """What a change gives back: text is the id alone."""
+    match manners().output:
+        case "text":
+            click.echo(fields["id"])
+        case "table":
+            rows = [
+                [name.upper().replace("_", " ") for name in fields],
+                [str(value) for value in fields.values()],
+            ]
+            show_table(rows)
+        case _:
+            show(fields)
+
+
+# ── a service ───────────────────────────────────────────────────────────────
+
+
+def show_status(status: ServiceStatus, *, verbose: bool = False) -> None:
     """A service. Text is YAML for eyes: what is empty is left out, and the token unless asked for."""
     fields = status_fields(status, verbose=verbose)
-    if output == "text":
-        fields = {name: value for name, value in fields.items() if value not in (None, [])}
-        fields.pop("versions", None)
-        if "query_auth_token" in fields and not verbose:
-            fields["query_auth_token"] = _HIDDEN
-    show(fields, "yaml" if output == "text" else output)
+    match manners().output:
+        case "table":
+            show_table([_VERSION_HEADS, *_version_rows(status)])
+        case "text":
+            fields = {
+                name: value
+                for name, value in fields.items()
+                if value not in (None, []) and name != "versions"
+            }
+            if "query_auth_token" in fields and not verbose:
+                fields["query_auth_token"] = _HIDDEN
+            show(fields)
+        case _:
+            show(fields)
 
 
 def status_fields(status: ServiceStatus, *, verbose: bool) -> dict[str, Any]:
@@ -43,25 +86,94 @@ def status_fields(status: ServiceStatus, *, verbose: bool) -> dict[str, Any]:
     if not verbose:
         for version in (fields["primary_version"], fields["canary_version"], *fields["versions"]):
             if version:
-                del version["config"]
+                version.pop("config", None)
     return fields
 
 
-def show_table(services: Sequence[ServiceStatus]) -> None:
-    """One line a service, columns as wide as they need to be."""
-    if not services:
-        click.echo("No services.", err=True)
-        return
-    rows = [_HEADS, *(_row(service) for service in services)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+def _version_rows(status: ServiceStatus) -> list[Sequence[str]]:
+    both = (("primary", status.primary_version), ("canary", status.canary_version))
+    return [
+        (role, one.name or "-", one.state.value, f"{one.weight}%", ago(one.created_at), one.id)
+        for role, one in both
+        if one
+    ]
+
+
+# ── lists ───────────────────────────────────────────────────────────────────
+
+
+def show_services(services: Sequence[ServiceStatus], *, verbose: bool = False) -> None:
+    """A list: a table of them, their names in text, everything in JSON and YAML."""
+    match manners().output:
+        case "text":
+            for service in services:
+                click.echo(service.name)
+        case "table":
+            show_table([_HEADS, *(_row(service) for service in services)])
+        case _:
+            show([status_fields(service, verbose=verbose) for service in services])
 
 
 def _row(service: ServiceStatus) -> tuple[str, ...]:
-    primary, canary = _share(service.primary_version), _share(service.canary_version)
-    return service.name, service.state.value, primary, canary, service.id, service.creator or "-"
+    primary, canary = service.primary_version, service.canary_version
+    newest = canary or primary
+    return (
+        service.name,
+        service.state.value,
+        _share(primary),
+        _share(canary),
+        ago(newest.created_at) if newest else "-",
+        service.id,
+        service.creator or "-",
+    )
 
 
 def _share(version: ServiceVersionStatus | None) -> str:
     return f"{version.name or version.id[-8:]} {version.weight}%" if version else "-"
+
+
+def ago(moment: datetime) -> str:
+    """How long ago, in one unit: ``now``, ``5m ago``, ``3h ago``, ``12d ago``."""
+    seconds = int((datetime.now(UTC) - moment).total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit} ago"
+    return "now"
+
+
+def show_table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need to be; on a terminal, no wider than it is."""
+    if len(rows) < 2:
+        return
+    widths = _fit([max(len(row[column]) for row in rows) for column in range(len(rows[0]))], width())
+    for row in rows:
+        cells = [_shown(cell, room) for cell, room in zip(row, widths, strict=False)]
+        click.echo(_GAP.join(cells).rstrip())
+
+
+def _fit(widths: list[int], room: int | None) -> list[int]:
+    """Make a row fit: the last columns go, and of those that stay, the widest is cut."""
+    while room is not None and len(widths) > 2 and _total(_squeezed(widths)) > room:
+        widths = widths[:-1]
+    while room is not None and _total(widths) > room and max(widths) > _LEAST:
+        widest = widths.index(max(widths))
+        widths = [*widths[:widest], widths[widest] - 1, *widths[widest + 1 :]]
+    return widths
+
+
+def _squeezed(widths: list[int]) -> list[int]:
+    return [min(one, _LEAST) for one in widths]
+
+
+def _total(widths: list[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _shown(cell: str, room: int) -> str:
+    text = cell if len(cell) <= room else cell[: room - 1] + "…"
+    return paint(cell, text) + " " * (room - len(text))
+
+
+def paint(state: str, text: str | None = None) -> str:
+    """A state in its colour; anything else as it is."""
+    return click.style(text or state, fg=_COLORS[state]) if state in _COLORS else text or state

@@ -10,26 +10,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyservice_core.cli.options import cloud, host, json_flag, project, say
+from anyservice_core.cli.errors import INTERRUPTED
+from anyservice_core.cli.manners import manners, with_output
+from anyservice_core.cli.options import cloud, connected, connection, project
+from anyservice_core.cli.progress import say
 
 if TYPE_CHECKING:
     from anyservice_core.rollout.plan import RolloutPlan, Step
 
 __all__ = ["rollout"]
-
-INTERRUPTED: Final = 130
-output = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print the result on stdout.",
-)
 
 
 @click.group(no_args_is_help=True)
@@ -47,9 +40,8 @@ def rollout() -> None:
 @click.option("--poll-interval", default="2s", show_default=True, help="How often to look at the service.")
 @cloud
 @project
-@host
-@output
-@json_flag
+@connection
+@with_output("text", "json", "yaml")
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -61,9 +53,7 @@ def run(
     poll_interval: str,
     cloud: str | None,
     project: str | None,
-    host: str | None,
-    output: str,
-    as_json: bool,
+    link: dict[str, Any],
 ) -> None:
     r"""Roll a version out by a plan, and wait until it is over.
 
@@ -73,14 +63,12 @@ def run(
     \b
       anyservice rollout run -f service.yaml -p rollout.yaml --journal rollout.json
     """
-    from anyservice_core.client import Client
     from anyservice_core.errors import RolloutError
 
     steps = _plan(plan_file)
     every_s = _duration("--poll-interval", poll_interval)
     told = _Progress()
-    make = ctx.obj or Client
-    with _interruptible(ctx, told), make(host, on_report=told, on_save=_saver(journal)) as client:
+    with _interruptible(ctx, told), connected(link, tell=told, on_save=_saver(journal)) as client:
         try:
             report = client.rollout(
                 config_file,
@@ -92,25 +80,22 @@ def run(
                 project=project,
             ).to_dict()
         except RolloutError as error:
-            _show(error.report, as_json or output == "json")
+            _show(error.report)
             raise
-    _show(report, as_json or output == "json")
+    _show(report)
 
 
 @rollout.command()
-@click.argument("file")
-@output
-@json_flag
-def plan(file: str, output: str, as_json: bool) -> None:
+@click.argument("file", type=click.Path())
+@with_output("text", "json", "yaml")
+def plan(file: str) -> None:
     """Check a plan, and show it as a timeline. Nothing is sent."""
     from anyservice_core.rollout.lints import lint
 
     steps = _plan(file)
     warnings = lint(steps)
-    if as_json or output == "json":
-        click.echo(
-            json.dumps({"plan": steps.to_dict(), "bake_s": steps.bake_s, "warnings": warnings}, indent=2)
-        )
+    if manners().output != "text":
+        _print({"plan": steps.to_dict(), "bake_s": steps.bake_s, "warnings": warnings})
         return
     for line in _timeline(steps):
         click.echo(line)
@@ -170,7 +155,8 @@ class _Progress:
         weight = getattr(event, "weight", None)
         if weight is not None:
             self.where = f" {event.service} has version {event.version} at {weight} % of the traffic."
-        say(f"{format_duration(float(int(time.monotonic() - self.began))):>7}  {event}")
+        passed = f"{format_duration(float(int(time.monotonic() - self.began))):>7}  "
+        say(event if manners().output == "json" else f"{passed}{event}")
 
 
 @contextmanager
@@ -234,9 +220,15 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
-def _show(report: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(report, indent=2))
+def _print(content: dict[str, Any]) -> None:
+    from anyservice_core.cli import render
+
+    render.show(content)
+
+
+def _show(report: dict[str, Any]) -> None:
+    if manners().output != "text":
+        _print(report)
         return
     for step in report.get("steps", ()):
         click.echo(f"{step['weight']:>3} %  {step['phase']}")

@@ -62,7 +62,10 @@ def test_json_is_all_that_is_on_stdout(run: Run, plane: FakePlane, config: Path,
     paused = run("rollout", "run", "-f", str(config), "-p", plan, "-o", "json")
     assert paused.exit_code == 11
     assert json.loads(paused.stdout)["pause"] == "inconclusive"
-    assert "Error: recommender: paused" in paused.stderr
+    *events, last = [json.loads(line) for line in paused.stderr.splitlines()]
+    assert "recommender: paused" in last["error"]["message"]
+    assert last["error"]["exit_code"] == 11
+    assert {"event", "message"} <= events[0].keys()
 
 
 def test_the_journal_is_a_file_that_is_whole_or_not_there(
