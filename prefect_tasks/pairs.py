@@ -20,7 +20,7 @@ from prefect.tasks import exponential_backoff
 
 from anyservice_core import AnyserviceError, Client, ResultIterator
 from prefect_tasks.blocks import AnyserviceCredentials, Credentials
-from prefect_tasks.watching import Watch
+from prefect_tasks.watching import Watch, within_run
 
 __all__ = ["ONCE", "PATIENTLY", "Ask", "is_retryable", "pair"]
 
@@ -79,8 +79,9 @@ def pair(define: Callable[P, Ask[T]], *, named: RunName, options: Mapping[str, A
 
 
 def _ask(ask: Ask[T]) -> T:
-    block, watch = _opened(ask.credentials), ask.watch
-    with block.get_client(on_report=watch.see) as client:
+    block, watch = _opened(ask.credentials), within_run(ask.watch)
+    with block.get_client(on_report=watch.see, on_save=watch.keep) as client:
+        watch.begin(client.settings.host)
         try:
             answer: T = _collected(ask.call(client))
         except BaseException as error:  # a cancelled run too
@@ -91,8 +92,9 @@ def _ask(ask: Ask[T]) -> T:
 
 
 async def _aask(ask: Ask[T]) -> T:
-    block, watch = await _aopened(ask.credentials), ask.watch
-    async with block.get_async_client(on_report=watch.asee) as client:
+    block, watch = await _aopened(ask.credentials), within_run(ask.watch)
+    async with block.get_async_client(on_report=watch.asee, on_save=watch.akeep) as client:
+        await watch.abegin(client.settings.host)
         try:
             answer: T = await _acollected(ask.call(client))  # type: ignore[arg-type]  # the same calls, to await
         except BaseException as error:

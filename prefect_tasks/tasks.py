@@ -115,11 +115,16 @@ def _rollout(
 
     ``config`` and ``plan`` are models, their fields or paths of YAML files. A version that was taken back before
     is tried again only with ``force``. The run's page shows the weight, the verdicts and a report.
-    Run again after a crash or a cancellation, it goes on from the weight that the service is at.
+    Run again after a crash or a cancellation, it goes on from where it was.
 
     Raises ``RolledBackError``, ``RolloutPausedError`` or ``SupersededError``, each saying why.
     """
-    return Ask(credentials, lambda client: client.rollout(config, plan, force=force), RolloutWatch())
+    watch = RolloutWatch(service_name(config))
+    return Ask(
+        credentials,
+        lambda client: client.rollout(config, plan, force=force, journal=watch.journal),
+        watch,
+    )
 
 
 # ── looking at services ─────────────────────────────────────────────────────

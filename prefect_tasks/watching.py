@@ -6,22 +6,32 @@ rollout goes on.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 from prefect import artifacts, runtime
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
+from pydantic import BaseModel
 
 from anyservice_core.rollout import Event, Kind
+from prefect_tasks.memory import Memory
 from prefect_tasks.reporting import Exhibit, Link, Story, Text, Verdicts, Weight, slug
 
-__all__ = ["RolloutWatch", "Watch"]
+__all__ = ["RolloutWatch", "Watch", "within_run"]
 
 
 class Watch:
     """Writes what a client reports to the run's log, one line an event."""
+
+    def begin(self, console: str) -> None:
+        """Be told that the call is about to be made; ``console`` is the control plane's host."""
+
+    async def abegin(self, console: str) -> None:
+        """Be told that the call is about to be made; ``console`` is the control plane's host."""
 
     def see(self, event: Any) -> None:
         """Take in one event."""
@@ -30,6 +40,12 @@ class Watch:
     async def asee(self, event: Any) -> None:
         """Take in one event."""
         self._log(event)
+
+    def keep(self, key: str, value: BaseModel) -> None:
+        """Take in what a later call may want to know."""
+
+    async def akeep(self, key: str, value: BaseModel) -> None:
+        """Take in what a later call may want to know."""
 
     def end(self, outcome: object, console: str) -> None:
         """Take in what the call gave or raised; ``console`` is the control plane's host."""
@@ -44,11 +60,24 @@ class Watch:
 
 
 class RolloutWatch(Watch):
-    """Also shows a rollout's artifacts on the run's page."""
+    """Also shows a rollout's artifacts on the run's page, and remembers it in one: ``journal`` is the last run's."""
 
-    def __init__(self, story: Story | None = None) -> None:
+    def __init__(self, service: str, story: Story | None = None) -> None:
+        self.journal: Any = None
+        self._service = service
         self._story = story or Story()
+        self._memory = Memory("")
         self._bar: UUID | None = None
+
+    def begin(self, console: str) -> None:
+        self._memory = Memory(_journal_key(self._service, console))
+        with _forgiving():
+            self.journal = self._memory.recall()
+
+    async def abegin(self, console: str) -> None:
+        self._memory = Memory(_journal_key(self._service, console))
+        with _forgiving():
+            self.journal = await self._memory.arecall()
 
     def see(self, event: Any) -> None:
         self._log(event)
@@ -58,6 +87,14 @@ class RolloutWatch(Watch):
         self._log(event)
         await self._ashow(self._story.hear(event))
 
+    def keep(self, key: str, value: BaseModel) -> None:  # noqa: ARG002
+        with _forgiving():
+            self._memory.keep(value)
+
+    async def akeep(self, key: str, value: BaseModel) -> None:  # noqa: ARG002
+        with _forgiving():
+            await self._memory.akeep(value)
+
     def end(self, outcome: object, console: str) -> None:
         self._show(self._story.end(outcome, console))
 
@@ -65,24 +102,19 @@ class RolloutWatch(Watch):
         await self._ashow(self._story.end(outcome, console))
 
     def _show(self, exhibits: Iterable[Exhibit]) -> None:
-        try:
+        with _forgiving():
             for exhibit, function, arguments in self._calls(exhibits):
-                self._keep(exhibit, getattr(artifacts, function)(**arguments))
-        except Exception as error:  # noqa: BLE001
-            _not_taken(error)
+                self._hold(exhibit, getattr(artifacts, function)(**arguments))
 
     async def _ashow(self, exhibits: Iterable[Exhibit]) -> None:
-        try:
+        with _forgiving():
             for exhibit, function, arguments in self._calls(exhibits):
-                self._keep(exhibit, await getattr(artifacts, f"a{function}")(**arguments))
-        except Exception as error:  # noqa: BLE001
-            _not_taken(error)
+                self._hold(exhibit, await getattr(artifacts, f"a{function}")(**arguments))
 
     def _calls(self, exhibits: Iterable[Exhibit]) -> Iterator[tuple[Exhibit, str, dict[str, Any]]]:
-        """What to ask of ``prefect.artifacts``. Nothing outside of a run: there is no page to show it on."""
+        """What to ask of ``prefect.artifacts``."""
         for exhibit in exhibits:
-            if runtime.task_run.id or runtime.flow_run.id:
-                yield exhibit, *self._call(exhibit)
+            yield exhibit, *self._call(exhibit)
 
     def _call(self, exhibit: Exhibit) -> tuple[str, dict[str, Any]]:
         key = f"rollout-{slug(exhibit.service)}"
@@ -111,13 +143,28 @@ class RolloutWatch(Watch):
             case Text(_, markdown):
                 return "create_markdown_artifact", {"key": f"{key}-report", "markdown": markdown}
 
-    def _keep(self, exhibit: Exhibit, made: UUID) -> None:
+    def _hold(self, exhibit: Exhibit, made: UUID) -> None:
         if isinstance(exhibit, Weight):
             self._bar = made
 
 
-def _not_taken(error: Exception) -> None:
-    _logger().warning("An artifact was not taken, the call goes on: %s: %s", type(error).__name__, error)
+def within_run(watch: Watch) -> Watch:
+    """Give ``watch``, or a plain one outside of a run: there is no page to show anything on."""
+    return watch if runtime.task_run.id or runtime.flow_run.id else Watch()
+
+
+def _journal_key(service: str, console: str) -> str:
+    """A key for each service on each control plane: what failed in staging says nothing of production."""
+    place = hashlib.sha256(console.encode()).hexdigest()[:8]
+    return f"rollout-{slug(service)}-journal-{place}"
+
+
+@contextmanager
+def _forgiving() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        _logger().warning("An artifact was not taken, the call goes on: %s: %s", type(error).__name__, error)
 
 
 def _logger() -> Any:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ from anyservice_core.rollout.identity import rollout_key, version_name
 from anyservice_core.testing import FakePlane
 from prefect_tasks import AnyserviceCredentials
 
+NUMBERS = itertools.count(1)
 HERE = Path(__file__).parent
 # What Prefect leaves lying about, and no fault of ours: sockets of its clients' own threads.
 THEIRS = ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -60,10 +62,6 @@ class PlaneCredentials(AnyserviceCredentials):
         return self._plane.async_client(**options)
 
 
-def _config(version: str, name: str = "recommender") -> ServiceConfig:
-    return ServiceConfig(name=name, version_name=version, applications=[{"import_path": "main:app"}])
-
-
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A Prefect server on SQLite, once a session: it takes half a minute to come up."""
@@ -72,30 +70,36 @@ def prefect_server() -> Iterator[None]:
 
 
 @pytest.fixture
-def plane() -> Iterator[FakePlane]:
-    """A plane on which version v1 of ``recommender`` serves."""
-    with FakePlane() as plane:
-        with plane.client() as client:
-            client.deploy(_config("v1"))
-            client.wait("recommender")
-        yield plane
+def service() -> str:
+    """A name for this test alone, as Prefect's server remembers the rollouts of other tests."""
+    return f"svc-{next(NUMBERS)}"
 
 
 @pytest.fixture
-def config() -> Callable[..., ServiceConfig]:
+def config(service: str) -> Callable[[str], ServiceConfig]:
     """``config("v2")``: the service with another version."""
-    return _config
+
+    def version(name: str) -> ServiceConfig:
+        app = {"import_path": "main:app"}
+        return ServiceConfig(name=service, version_name=name, applications=[app])
+
+    return version
+
+
+@pytest.fixture
+def plane(config: Callable[[str], ServiceConfig]) -> Iterator[FakePlane]:
+    """A plane on which version v1 of the service runs."""
+    with FakePlane() as plane:
+        with plane.client() as client:
+            client.deploy(config("v1"))
+            client.wait(config("v1").name)
+        yield plane
 
 
 @pytest.fixture
 def rolled_name() -> Callable[[ServiceConfig], str]:
     """What a rollout will call the version of a config."""
     return lambda config: version_name(config, rollout_key(config))
-
-
-@pytest.fixture
-def credentials_for() -> Callable[[FakePlane], PlaneCredentials]:
-    return PlaneCredentials.of
 
 
 @pytest.fixture

@@ -33,11 +33,11 @@ class EndedCredentials(AnyserviceCredentials):
 
 
 def config(version: str) -> ServiceConfig:
-    return ServiceConfig(name="recommender", version_name=version, applications=[{"import_path": "main:app"}])
+    return ServiceConfig(name="svc-0", version_name=version, applications=[{"import_path": "main:app"}])
 
 
 if __name__ == "__main__":
     with PLANE.client() as client:
         client.deploy(config("v1"))
-        client.wait("recommender")
+        client.wait("svc-0")
     progressive_deploy(config("v2"), RolloutPlan.parse({"steps": [10], "bake": "30s"}), EndedCredentials())

@@ -23,7 +23,7 @@ from pydantic import PrivateAttr
 from anyservice_core import Client, RolledBackError, RolloutPlan, RolloutReport, ServiceConfig
 from anyservice_core.rollout import Event, Kind
 from anyservice_core.testing import FakePlane
-from prefect_tasks import AnyserviceCredentials, aio, progressive_deploy
+from prefect_tasks import AnyserviceCredentials, aio, progressive_deploy, tasks
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(240), pytest.mark.usefixtures("prefect_server")]
 
@@ -41,7 +41,7 @@ def artifacts(flow_run_id: str) -> dict[str, list[Any]]:
         found = client.request("POST", "/artifacts/filter", json=body).json()
     shown: dict[str, list[Any]] = {}
     for artifact in sorted(found, key=lambda one: one["created"]):
-        shown.setdefault(artifact["key"].removeprefix("rollout-recommender-"), []).append(artifact["data"])
+        shown.setdefault(artifact["key"].split("-", 3)[3], []).append(artifact["data"])
     return shown
 
 
@@ -63,7 +63,7 @@ def bad(
 
 
 def test_a_good_version_is_promoted(
-    good: ServiceConfig, plan: RolloutPlan, credentials: AnyserviceCredentials, plane: FakePlane
+    service: str, good: ServiceConfig, plan: RolloutPlan, credentials: AnyserviceCredentials, plane: FakePlane
 ) -> None:
     """The run completes with the report, and the version has all the traffic."""
     state = progressive_deploy(good, plan, credentials, return_state=True)
@@ -71,13 +71,13 @@ def test_a_good_version_is_promoted(
     assert state.is_completed()
     assert (report.outcome, [step.weight for step in report.steps]) == ("succeeded", [10, 50])
     with plane.client() as client:
-        primary = client.status("recommender").primary_version
+        primary = client.status(service).primary_version
     assert primary is not None
     assert (primary.name, primary.weight) == (report.version_name, 100)
 
 
 def test_the_page_shows_a_promotion(
-    good: ServiceConfig, plan: RolloutPlan, credentials: AnyserviceCredentials
+    service: str, good: ServiceConfig, plan: RolloutPlan, credentials: AnyserviceCredentials
 ) -> None:
     """One bar at 100, a table a step with its numbers, a report and a link, all attached to the run."""
     state = progressive_deploy(good, plan, credentials, return_state=True)
@@ -85,12 +85,12 @@ def test_the_page_shows_a_promotion(
     assert shown["weight"] == [100]
     assert len(shown["verdicts"]) == 2
     assert '"canary_requests"' in shown["verdicts"][-1]
-    assert "## recommender: succeeded" in shown["report"][0]
+    assert f"## {service}: succeeded" in shown["report"][0]
     assert "/services/service2_" in shown["service"][0]
 
 
 def test_a_bad_version_is_taken_back_and_the_run_fails_with_the_reason(
-    bad: ServiceConfig, plan: RolloutPlan, credentials: AnyserviceCredentials, plane: FakePlane
+    service: str, bad: ServiceConfig, plan: RolloutPlan, credentials: AnyserviceCredentials, plane: FakePlane
 ) -> None:
     """The run is FAILED and says the numbers, the caller gets the error, and the old version serves on."""
     state = progressive_deploy(bad, plan, credentials, return_state=True)
@@ -103,7 +103,7 @@ def test_a_bad_version_is_taken_back_and_the_run_fails_with_the_reason(
     assert shown["weight"] == [0]
     assert "rolled back" in shown["report"][0]
     with plane.client() as client:
-        status = client.status("recommender")
+        status = client.status(service)
     assert status.canary_version is None
     assert status.primary_version is not None
     assert status.primary_version.name == "v1"
@@ -149,7 +149,7 @@ async def test_the_rollout_task_can_be_awaited(
     state = await release(return_state=True)
     assert (await state.aresult()).outcome == "succeeded"
     shown = {about: len(found) for about, found in artifacts(run_id(state)).items()}
-    assert shown == {"weight": 1, "verdicts": 2, "report": 1, "service": 1}
+    assert {"weight": 1, "verdicts": 2, "report": 1, "service": 1}.items() <= shown.items()
 
 
 # ── cut short ───────────────────────────────────────────────────────────────
@@ -191,7 +191,7 @@ def test_a_run_that_is_ended_leaves_the_service_as_it_is(
     with pytest.raises(KeyboardInterrupt):
         progressive_deploy(good, plan, interrupted)
     with plane.client() as client:
-        canary = client.status("recommender").canary_version
+        canary = client.status(str(good.name)).canary_version
     assert canary is not None
     assert canary.weight == 10
     assert "Run the same rollout again" in caplog.text
@@ -210,6 +210,30 @@ def test_the_next_run_goes_on_from_there(
         progressive_deploy(good, plan, interrupted)
     assert progressive_deploy(good, plan, credentials).outcome == "succeeded"
     assert plane.requests.count(APPLY) == sent + 3
+
+
+def test_a_version_that_was_taken_back_is_not_tried_again(
+    bad: ServiceConfig, plan: RolloutPlan, plane: FakePlane, credentials: AnyserviceCredentials
+) -> None:
+    """On a schedule the same bad build would come back every night; only ``force`` tries it again."""
+    assert progressive_deploy(bad, plan, credentials, return_state=True).is_failed()
+    sent = plane.requests.count(APPLY)
+    again = progressive_deploy(bad, plan, credentials, return_state=True)
+    assert "taken back before" in str(again.message)
+    assert plane.requests.count(APPLY) == sent
+    progressive_deploy(bad, plan, credentials, force=True, return_state=True)
+    assert plane.requests.count(APPLY) > sent
+
+
+@pytest.mark.anyio
+async def test_awaited_rollouts_remember_too(
+    bad: ServiceConfig, plan: RolloutPlan, plane: FakePlane, credentials: AnyserviceCredentials
+) -> None:
+    """What one run learned is known to the next in the other colour."""
+    with pytest.raises(RolledBackError, match="worse"):
+        await aio.rollout(bad, plan, credentials=credentials)
+    with pytest.raises(RolledBackError, match="taken back before"):
+        tasks.rollout(bad, plan, credentials=credentials)
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -245,11 +269,13 @@ def test_files_are_read_and_what_is_wrong_with_them_fails_the_run(
 
 
 def test_paths_roll_out_like_models(
-    tmp_path: Path, credentials: AnyserviceCredentials, plane: FakePlane
+    service: str, tmp_path: Path, credentials: AnyserviceCredentials, plane: FakePlane
 ) -> None:
     """Config and plan may be paths of YAML files."""
     plane.send_traffic(200)
-    (tmp_path / "service.yaml").write_text("{name: recommender, applications: [{import_path: 'main:app'}]}")
+    (tmp_path / "service.yaml").write_text(
+        f"{{name: {service}, applications: [{{import_path: 'main:app'}}]}}"
+    )
     (tmp_path / "rollout.yaml").write_text("rollout: {steps: [20], bake: 10s}")
     report = progressive_deploy(tmp_path / "service.yaml", str(tmp_path / "rollout.yaml"), credentials)
     assert report.outcome == "succeeded"

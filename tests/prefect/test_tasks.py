@@ -29,80 +29,80 @@ def runs_of(flow_run_id: Any) -> list[str]:
 
 @flow
 def sync_life(config: Any, credentials: Any) -> list[Any]:
-    keep = {"credentials": credentials}
+    keep, name = {"credentials": credentials}, config.name
     results: list[Any] = [
         tasks.deploy(config, canary_percent=10, **keep),
-        tasks.wait("recommender", version="v2", canary_weight=10, **keep),
-        tasks.status("recommender", **keep),
-        tasks.list(name="recom", **keep),
-        tasks.rollback("recommender", **keep),
+        tasks.wait(name, version="v2", canary_weight=10, **keep),
+        tasks.status(name, **keep),
+        tasks.list(name=name[:-1], **keep),
+        tasks.rollback(name, **keep),
     ]
-    tasks.wait("recommender", **keep)
-    results.append(tasks.terminate("recommender", **keep))
-    tasks.wait("recommender", state="TERMINATED", **keep)
-    return [*results, tasks.archive("recommender", **keep), tasks.delete("recommender", **keep)]
+    tasks.wait(name, **keep)
+    results.append(tasks.terminate(name, **keep))
+    tasks.wait(name, state="TERMINATED", **keep)
+    return [*results, tasks.archive(name, **keep), tasks.delete(name, **keep)]
 
 
 @flow
 async def async_life(config: Any, credentials: Any) -> list[Any]:
-    keep = {"credentials": credentials}
+    keep, name = {"credentials": credentials}, config.name
     results: list[Any] = [
         await aio.deploy(config, canary_percent=10, **keep),
-        await aio.wait("recommender", version="v2", canary_weight=10, **keep),
-        await aio.status("recommender", **keep),
-        await aio.list(name="recom", **keep),
-        await aio.rollback("recommender", **keep),
+        await aio.wait(name, version="v2", canary_weight=10, **keep),
+        await aio.status(name, **keep),
+        await aio.list(name=name[:-1], **keep),
+        await aio.rollback(name, **keep),
     ]
-    await aio.wait("recommender", **keep)
-    results.append(await aio.terminate("recommender", **keep))
-    await aio.wait("recommender", state="TERMINATED", **keep)
-    return [*results, await aio.archive("recommender", **keep), await aio.delete("recommender", **keep)]
+    await aio.wait(name, **keep)
+    results.append(await aio.terminate(name, **keep))
+    await aio.wait(name, state="TERMINATED", **keep)
+    return [*results, await aio.archive(name, **keep), await aio.delete(name, **keep)]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("life", [sync_life, async_life], ids=["sync", "async"])
 async def test_a_whole_life(
-    life: Any, config: Callable[..., ServiceConfig], credentials: AnyserviceCredentials
+    service: str, life: Any, config: Callable[..., ServiceConfig], credentials: AnyserviceCredentials
 ) -> None:
     """All operations work in both colours, and what they give can be written as JSON."""
     outcome = life(config("v2"), credentials)
     deployed, waited, seen, listed, *ids = outcome if isinstance(outcome, list) else await outcome
     assert deployed.version_name == "v2"
     assert (waited.canary_version.weight, seen.state) == (10, ServiceState.ROLLING_OUT)
-    assert [one.name for one in listed] == ["recommender"]
+    assert [one.name for one in listed] == [service]
     assert ids == [deployed] * 4
     for result in (deployed, waited, seen, listed, *ids):
         json.loads(JSONSerializer().dumps(result))
 
 
 def test_runs_are_named_after_what_they_do(
-    config: Callable[..., ServiceConfig], credentials: AnyserviceCredentials
+    service: str, config: Callable[..., ServiceConfig], credentials: AnyserviceCredentials
 ) -> None:
     """A run's name says the verb, the service and the weight."""
 
     @flow
     def release() -> None:
         tasks.deploy(config("v2"), canary_percent=10, credentials=credentials)
-        tasks.wait("recommender", version="v2", canary_weight=10, credentials=credentials)
-        tasks.status("recommender", credentials=credentials)
+        tasks.wait(service, version="v2", canary_weight=10, credentials=credentials)
+        tasks.status(service, credentials=credentials)
 
     state = release(return_state=True)
-    names = {"deploy recommender @10%", "wait recommender @10%", "status recommender"}
+    names = {f"deploy {service} @10%", f"wait {service} @10%", f"status {service}"}
     assert set(runs_of(state.state_details.flow_run_id)) == names
 
 
 def test_a_task_is_tried_again_when_no_answer_came(
-    plane: FakePlane, credentials: AnyserviceCredentials
+    service: str, plane: FakePlane, credentials: AnyserviceCredentials
 ) -> None:
     """A control plane that is away for longer than the core bears with costs a retry, not the run."""
     for _ in range(5):
         plane.drop_answer(LOOK_UP)
     status = tasks.status.with_options(retry_delay_seconds=0)
-    assert status("recommender", credentials=credentials).state is ServiceState.RUNNING
+    assert status(service, credentials=credentials).state is ServiceState.RUNNING
 
 
 def test_a_deploy_is_not_tried_again(
-    plane: FakePlane, config: Callable[..., ServiceConfig], credentials: AnyserviceCredentials
+    service: str, plane: FakePlane, config: Callable[..., ServiceConfig], credentials: AnyserviceCredentials
 ) -> None:
     """Where even the core gave up, a deploy fails and is left to a person or to the next rollout."""
     for _ in range(5):
@@ -110,20 +110,22 @@ def test_a_deploy_is_not_tried_again(
     with pytest.raises(TransportError):
         tasks.deploy(config("v2"), canary_percent=10, credentials=credentials)
     assert not any(request.startswith("PUT") for request in plane.requests[-5:])
-    assert tasks.status("recommender", credentials=credentials).canary_version is None
+    assert tasks.status(service, credentials=credentials).canary_version is None
 
 
 def test_a_lost_answer_does_not_deploy_twice(
-    plane: FakePlane, config: Callable[..., ServiceConfig], credentials: AnyserviceCredentials
+    service: str, plane: FakePlane, config: Callable[..., ServiceConfig], credentials: AnyserviceCredentials
 ) -> None:
     """After a deploy that arrived although its answer did not, there is one new version."""
     plane.drop_answer("PUT /api/v2/services-v2/apply")
     deployed = tasks.deploy(config("v2"), canary_percent=10, credentials=credentials)
-    assert [version.name for version in plane.service("recommender").versions] == ["v1", "v2"]
+    assert [version.name for version in plane.service(service).versions] == ["v1", "v2"]
     assert deployed.version_id == plane.version_id("v2")
 
 
-def test_what_cannot_work_fails_at_once(plane: FakePlane, credentials: AnyserviceCredentials) -> None:
+def test_what_cannot_work_fails_at_once(
+    service: str, plane: FakePlane, credentials: AnyserviceCredentials
+) -> None:
     """A service that is not there is looked for once, although reads may be repeated."""
     before = len(plane.requests)
     with pytest.raises(NotFoundError, match="nobody"):
@@ -131,9 +133,9 @@ def test_what_cannot_work_fails_at_once(plane: FakePlane, credentials: Anyservic
     assert len(plane.requests) == before + 1
 
 
-def test_a_task_works_as_a_plain_function(credentials: AnyserviceCredentials) -> None:
+def test_a_task_works_as_a_plain_function(service: str, credentials: AnyserviceCredentials) -> None:
     """Without Prefect's engine there is no run to log to, and the call works all the same."""
-    assert tasks.status.fn("recommender", credentials=credentials).name == "recommender"
+    assert tasks.status.fn(service, credentials=credentials).name == service
 
 
 @pytest.mark.parametrize(
