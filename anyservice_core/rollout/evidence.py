@@ -58,9 +58,9 @@ BETTER = (1.0, 0.75, 0.5, 0.25)
 # The canary's own rate, as multiples of ``max_rate``: fine, and not fine.
 BELOW = (0.0, 0.1, 0.25, 0.5)
 ABOVE = (1.5, 2.0, 5.0, 10.0)
-# What is assumed of the scatter until it is known: clumps of five, held for three pairs' worth.
+# What is assumed of the scatter until it is known: clumps of five, with the weight of one pair of windows.
 CLUMP = 5.0
-DOUBT = 3.0
+DOUBT = 1.0
 # A difference beyond five sigma says that the level has moved, and no more about the scatter than this.
 JUMP = 25.0
 
