@@ -299,9 +299,9 @@ class Rollout:
 
     def end(self, outcome: Outcome, reason: str, *, at: float, pause: str | None = None) -> Op[RolloutReport]:
         """Write it down, tell it, and give or raise it."""
-        bad = outcome is Outcome.ROLLED_BACK and self.journal.condemned
+        known, bad = self.journal.known_bad, outcome is Outcome.ROLLED_BACK and self.journal.condemned
         self.journal = self.journal.replace(
-            outcome=outcome, reason=reason, known_bad=self.journal.known_bad or bad
+            outcome=outcome, reason=self.journal.reason if known else reason, known_bad=known or bad
         )
         report = report_of(
             self.journal,
