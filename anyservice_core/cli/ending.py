@@ -48,7 +48,7 @@ def _certain(
     if yes or not is_asked():
         return target.arguments()
     found = _found(client, target, archived=archived)
-    confirm(f"{verb} {found['shown']} on {client.settings.host}?")
+    confirm(f"{verb} {found['shown']}, on {client.settings.host}?")
     return {"id": found["id"]}
 
 
@@ -57,7 +57,8 @@ def _found(client: Client, target: Target, *, archived: bool) -> dict[str, str]:
 
     if not archived:
         status = client.status(**target.arguments())
-        return {"id": status.id, "shown": what_is(status)}
+        name, _, state = what_is(status).partition(" ")
+        return {"id": status.id, "shown": f"{name} ({state.replace('  ', ', ')})"}
     # A service that is archived is found in no other way.
     wire = client.run(locate(target.name, target.id, target.cloud, target.project, archived=True))
     return {"id": wire.id, "shown": f"{wire.name} ({wire.id}) for good"}

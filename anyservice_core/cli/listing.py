@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -115,10 +116,17 @@ def _page_through(found: Iterator[ServiceStatus], size: int) -> None:
 
 
 def _goes_on() -> bool:
-    click.echo(click.style("any key for more, q to stop", dim=True), nl=False, err=True)
+    """Ask with one key. The terminal gives keys as they come before the question is there, so that none is lost."""
+    import termios
+    import tty
+
+    before = termios.tcgetattr(0)
     try:
-        return click.getchar() not in {"q", "Q", "\x1b"}
+        tty.setcbreak(0, termios.TCSADRAIN)
+        click.echo(click.style("any key for more, q to stop", dim=True), nl=False, err=True)
+        return os.read(0, 1) not in {b"q", b"Q", b"\x1b", b""}
     finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
         click.echo("\r\x1b[2K", nl=False, err=True)
 
 

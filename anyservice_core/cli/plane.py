@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from anyservice_core.cli.manners import manners, with_output
+from anyservice_core.cli.progress import say
 from anyservice_core.errors import PlaneError
-from anyservice_core.plane.daemon import DEFAULT_PORT, ENGINES, PlaneSettings
 from anyservice_core.settings import state_dir
 
-__all__ = ["plane"]
+if TYPE_CHECKING:
+    from anyservice_core.models import ServiceStatus
+
+__all__ = ["DEFAULT_PORT", "ENGINES", "plane"]
+
+# The plane's own, said again so that help does not load it; a test holds them together.
+DEFAULT_PORT: Final = 8642
+ENGINES: Final = ("ray", "process")
 
 
 @click.group(no_args_is_help=True)
@@ -33,7 +41,14 @@ def plane() -> None:
 
 @plane.command()
 @click.option("-d", "--detach", is_flag=True, help="Run in the background and return when it answers.")
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port of its API on 127.0.0.1.")
+@click.option(
+    "--port",
+    default=DEFAULT_PORT,
+    envvar="ANYSERVICE_PLANE_PORT",
+    show_default=True,
+    show_envvar=True,
+    help="Port of its API on 127.0.0.1; 0 takes a free one.",
+)
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
@@ -47,6 +62,7 @@ def plane() -> None:
     show_default=True,
     help="Seconds that a deploy without --canary-percent rests on each rung of 5-10-20-30-50-75-100 %.",
 )
+@with_output("text", "json", "yaml")
 def up(detach: bool, port: int, engine: str, ladder_hold_s: float) -> None:
     """Start the plane; adopt what an earlier one left running.
 
@@ -55,14 +71,18 @@ def up(detach: bool, port: int, engine: str, ladder_hold_s: float) -> None:
     """
     from anyservice_core.plane import control, daemon
 
-    settings = PlaneSettings(state_dir=state_dir(), port=port, engine=engine, ladder_hold_s=ladder_hold_s)
+    settings = daemon.PlaneSettings(
+        state_dir=state_dir(), port=port, engine=engine, ladder_hold_s=ladder_hold_s
+    )
     if detach:
         record = control.spawn(settings)
-        _say(f"The plane listens on {record['host']} (pid {record['pid']}, engine {engine}).")
-        _say('Let other tools find it with: eval "$(anyservice plane env)"')
+        say(f"The plane listens on {record['host']} (pid {record['pid']}, engine {engine}).")
+        say('Let other tools find it with: eval "$(anyservice plane env)"')
+        if manners().output != "text":
+            _show({name: record[name] for name in ("host", "pid", "engine")})
         return
-    daemon.serve(settings, on_ready=lambda host: _say(f"The plane listens on {host}; Ctrl-C stops it."))
-    _say("The plane has stopped; its services go on. `anyservice plane down` ends them.")
+    daemon.serve(settings, on_ready=lambda host: say(f"The plane listens on {host}; Ctrl-C stops it."))
+    say("The plane has stopped; its services go on. `anyservice plane down` ends them.")
 
 
 @plane.command()
@@ -73,33 +93,51 @@ def down() -> None:
     """
     from anyservice_core.plane import control
 
-    control.down(state_dir(), tell=_say)
-    _say("Nothing runs.")
+    control.down(state_dir(), tell=say)
+    say("Nothing runs.")
 
 
 @plane.command()
+@with_output("text", "json", "yaml")
 def status() -> None:
     """Show the plane and what it runs."""
+    from anyservice_core.cli import render
     from anyservice_core.client import Client
 
     record = _record()
+    with Client(record["host"], record["token"]) as client:
+        services = [*client.list()]
+    if manners().output == "text":
+        _status_text(record, services)
+        return
+    _show(
+        {name: record[name] for name in ("host", "pid", "engine")}
+        | {"state_dir": str(state_dir()), "services": [render.status_fields(one) for one in services]}
+    )
+
+
+def _status_text(record: dict[str, str], services: list[ServiceStatus]) -> None:
     click.echo(f"plane    {record['host']}  pid {record['pid']}  engine {record['engine']}")
     click.echo(f"state    {state_dir()}")
-    with Client(record["host"], record["token"]) as client:
-        for service in client.list():
-            click.echo(f"service  {service.name}  {service.state}  {service.query_url}")
-            for role in ("primary", "canary"):
-                version = getattr(service, f"{role}_version")
-                if version:
-                    click.echo(f"  {role:8}{version.name}  {version.state}  {version.weight} %")
+    for service in services:
+        click.echo(f"service  {service.name}  {service.state}  {service.query_url}")
+        for role in ("primary", "canary"):
+            version = getattr(service, f"{role}_version")
+            if version:
+                click.echo(f"  {role:8}{version.name}  {version.state}  {version.weight}%")
 
 
 @plane.command()
+@with_output("text", "json", "yaml")
 def env() -> None:
     """Print the lines that point other tools, Anyscale's own included, at this plane."""
     record = _record()
-    click.echo(f"export ANYSCALE_HOST={record['host']}")
-    click.echo(f"export ANYSCALE_CLI_TOKEN={record['token']}")
+    variables = {"ANYSCALE_HOST": record["host"], "ANYSCALE_CLI_TOKEN": record["token"]}
+    if manners().output != "text":
+        _show(variables)
+        return
+    for name, value in variables.items():
+        click.echo(f"export {name}={value}")
 
 
 @plane.command()
@@ -142,5 +180,7 @@ def _record() -> dict[str, str]:
     return record
 
 
-def _say(text: str) -> None:
-    click.echo(text, err=True, color=None if os.isatty(2) else False)
+def _show(content: Any) -> None:
+    from anyservice_core.cli import render
+
+    render.show(content)

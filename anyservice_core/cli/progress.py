@@ -133,7 +133,8 @@ def live_text(event: Any) -> str | None:
 
 def what_is(status: ServiceStatus) -> str:
     """A service in one line: ``recommender ROLLING_OUT  v1 90%  v2 10% STARTING``."""
-    versions = [version for version in (status.primary_version, status.canary_version) if version]
+    both = (status.primary_version, status.canary_version)
+    versions = [one for one in both if one and one.state != "TERMINATED"]
     shares = [
         f"{one.name or one.id[-8:]} {one.weight}%" + ("" if one.state == "RUNNING" else f" {one.state}")
         for one in versions

@@ -80,7 +80,7 @@ def show_status(status: ServiceStatus, *, verbose: bool = False) -> None:
             show(fields)
 
 
-def status_fields(status: ServiceStatus, *, verbose: bool) -> dict[str, Any]:
+def status_fields(status: ServiceStatus, *, verbose: bool = False) -> dict[str, Any]:
     """All of a status; the versions' configs only if ``verbose``."""
     fields = {"name": status.name, **status.to_dict()}
     if not verbose:

@@ -1,0 +1,135 @@
+"""What a person sees and is asked."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+
+def test_ending_a_service_is_asked_about(terminal):
+    """With its state and the control plane; yes does it."""
+    at = terminal("terminate", "recommender")
+    at.expect("Terminate recommender (RUNNING, v1 100%), on http://plane.test? [y/N]: ")
+    at.type("y\n")
+    assert at.end() == 0
+    assert "Terminating recommender." in at.text
+    assert "service2_" in at.text
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "\x03", "\x04"])
+def test_anything_but_yes_does_nothing(terminal, answer):
+    """No, Enter, Ctrl-C and Ctrl-D."""
+    at = terminal("terminate", "recommender")
+    at.expect("[y/N]: ")
+    at.type(answer)
+    assert at.end() == 130
+    assert "Nothing was done." in at.text
+    assert "Terminating" not in at.text
+
+
+def test_who_is_certain_is_not_asked(terminal):
+    """--yes."""
+    at = terminal("terminate", "recommender", "--yes")
+    assert at.end() == 0
+    assert "[y/N]" not in at.text
+
+
+def test_deleting_for_good_is_asked_about(terminal):
+    """A service that still runs is then refused by the server."""
+    at = terminal("delete", "recommender")
+    at.expect("Delete recommender (service2_")
+    at.type("y\n")
+    assert at.end() in {4, 7}
+
+
+def test_a_wait_is_one_line_written_over(terminal):
+    """State, versions, weights and the time that has passed; at the end it is gone."""
+    at = terminal("wait", "recommender", "--version", "v2", "-t", "9")
+    assert at.end() == 13
+    at = terminal("wait", "recommender", "--state", "UPDATING", "-t", "9")
+    assert at.end() == 9
+    assert "\r\x1b[2K⠋ 0:00  recommender RUNNING  v1 100%  waiting for UPDATING" in at.text
+    last = at.text.rpartition("\x1b[2K")[2]
+    assert (
+        last.replace("\x1b[0m", "")
+        .replace("\x1b[31m\x1b[1m", "")
+        .startswith("Error: Service 'recommender' did not")
+    )
+
+
+def test_a_line_is_cut_where_the_terminal_ends(terminal):
+    """A wrapped line could not be written over."""
+    at = terminal("wait", "recommender", "--state", "UPDATING", "-t", "9", COLUMNS="40")
+    assert at.end() == 9
+    lines = [line for line in at.text.split("\r\x1b[2K") if line.startswith("⠋")]
+    assert [len(line) for line in lines] == [39]
+    assert lines[0].endswith("…")
+
+
+def test_a_dumb_terminal_gets_plain_lines(terminal):
+    """No escape sequences where they would be shown as such."""
+    at = terminal("wait", "recommender", "--state", "UPDATING", "-t", "9", TERM="dumb", NO_COLOR="1")
+    assert at.end() == 9
+    assert "\x1b" not in at.text
+    assert "recommender is RUNNING: waiting for UPDATING" in at.text
+
+
+def test_a_long_list_is_shown_a_screen_at_a_time(terminal):
+    """The next page when a key is pressed, as documented; q stops."""
+    names = tuple(f"service-{n:02}" for n in range(8))
+    at = terminal("list", "--sort", "name", "--page-size", "3", names=names)
+    at.expect("any key for more, q to stop")
+    assert "service-02" in at.text
+    assert "service-03" not in at.text
+    at.type(" ")
+    at.expect("service-05")
+    at.type("q")
+    assert at.end() == 0
+    assert "service-06" not in at.text
+
+
+@pytest.mark.parametrize(
+    "args", [("--no-interactive",), ("--max-items", "8"), ("-o", "json"), ("-o", "text")]
+)
+def test_other_lists_come_at_once(terminal, args):
+    """Who says how many, or reads by program, is not asked."""
+    names = tuple(f"service-{n:02}" for n in range(5))
+    at = terminal("list", "--page-size", "2", *args, names=names)
+    assert at.end() == 0
+    assert "any key" not in at.text
+    assert all(name in at.text for name in names)
+
+
+def test_a_table_fits_the_terminal(terminal):
+    """Wide columns are cut, so that a row is a line."""
+    at = terminal("list", names=("a-rather-long-name-for-a-service-that-recommends",), NO_COLOR="1")
+    assert at.end() == 0
+    assert max(len(line) for line in at.text.splitlines()) <= 80
+    assert "…" in at.text
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "colored"),
+    [
+        ((), {}, True),
+        ((), {"NO_COLOR": "1"}, False),
+        (("--color", "never"), {}, False),
+        (("--color", "always"), {"NO_COLOR": "1"}, True),
+    ],
+)
+def test_colors_are_on_a_terminal_unless_told_otherwise(terminal, args, env, colored):
+    """The option before the environment, the environment before the default."""
+    at = terminal("list", *args, **env)
+    assert at.end() == 0
+    assert ("\x1b[32m" in at.text) is colored
+
+
+def test_an_interruption_clears_the_line_and_says_so(terminal):
+    """Ctrl-C at a prompt for the next page: 130."""
+    at = terminal("list", "--page-size", "1", names=("a", "b"))
+    at.expect("any key")
+    at.process.send_signal(signal.SIGINT)
+    assert at.end() == 130
+    assert "Interrupted." in at.text
+    assert "Traceback" not in at.text
