@@ -58,6 +58,8 @@ def progressive_deploy(
         credentials: A credentials block or its name; empty to use what the environment of the worker says.
         force: Try again a version that was taken back before.
 
+    Prefect keeps parameters as they are given: secrets in `env_vars` belong in a file, and its path here.
+
     The run succeeds with a promotion. It fails with the reason when the version was taken back, held or
     replaced. A run that is cancelled or killed leaves the service as it is; the next one goes on from there.
     """

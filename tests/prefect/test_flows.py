@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterTypeError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, SecretStr
 
 from anyservice_core import Client, RolledBackError, RolloutPlan, RolloutReport, ServiceConfig
 from anyservice_core.rollout import Event, Kind
@@ -302,6 +302,21 @@ def test_credentials_may_be_a_reference_a_name_or_nothing() -> None:
     assert (type(taken), taken.project) == (AnyserviceCredentials, "shop")
     assert progressive_deploy.validate_parameters({**paths, "credentials": "team"})["credentials"] == "team"
     assert progressive_deploy.validate_parameters(paths)["config"] == "service.yaml"
+
+
+def test_a_token_goes_nowhere(
+    good: ServiceConfig,
+    plan: RolloutPlan,
+    credentials: AnyserviceCredentials,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A block that was never saved leaves no token in the run's parameters, artifacts or log."""
+    credentials.token = SecretStr("aph0_secret")
+    state = progressive_deploy(good, plan, credentials, return_state=True)
+    with get_client(sync_client=True) as client:
+        parameters = client.read_flow_run(UUID(run_id(state))).parameters
+    assert parameters["credentials"]["token"] == "**********"
+    assert "aph0" not in f"{parameters}{artifacts(run_id(state))}{caplog.text}"
 
 
 def test_a_name_without_a_block_fails_the_run(good: ServiceConfig, plan: RolloutPlan) -> None:
