@@ -88,6 +88,7 @@ def test_an_outage_is_no_verdict_about_the_canary() -> None:
     down = Unreadable("connection refused")
     few = finding(metric(), measured(metric(), Level(0.1), down, down))
     assert (few.phase, few.pending) == (Phase.SUCCESSFUL, True)
+    assert finding(metric(), measured(metric(), Level(0.1), *[down] * 4)).pending
     many = finding(metric(), measured(metric(), Level(0.1), *[down] * 5))
     assert many.phase is Phase.ERROR
     assert "connection refused" in many.message
