@@ -58,8 +58,17 @@ def boot_id() -> str:
 
 def has_environment(pid: int, name: str, value: str) -> bool:
     """Whether a process was started with ``name=value``; ``False`` when that may not be read."""
+    return f"{name}={value}".encode() in (_environment(pid) or b"").split(b"\0")
+
+
+def has_lost_environment(pid: int) -> bool:
+    """Whether a process wrote over the environment it was born with, as those that set their title do."""
+    environment = _environment(pid)
+    return environment is not None and b"=" not in environment
+
+
+def _environment(pid: int) -> bytes | None:
     try:
-        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        return (PROC / str(pid) / "environ").read_bytes()
     except OSError:
-        return False
-    return f"{name}={value}".encode() in variables
+        return None

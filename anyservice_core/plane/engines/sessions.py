@@ -8,7 +8,9 @@ signal to a recycled number would hit a stranger. What is ours therefore is deci
 * a leader with the recorded start time: the session is ours, as its number cannot be reused
   while anyone is in it;
 * a leader with another start time: the number was reused, none of it is ours;
-* no leader: the orphans are ours if they carry our mark in the environment they were born with.
+* no leader: the orphans are ours if they carry our mark in the environment they were born with,
+  or have none left to read and are younger than the leader. Ray's workers set their title, which
+  the kernel keeps where the environment was.
 
 A signal goes through a pidfd that is checked once more after it was opened, so that between the
 look and the shot the number cannot change hands.
@@ -81,7 +83,9 @@ class Session:
         leader = procfs.read_stat(self.sid)
         if leader is not None:
             return leader.start_ticks == self.start_ticks
-        return procfs.has_environment(stat.pid, MARK, self.mark)
+        if procfs.has_environment(stat.pid, MARK, self.mark):
+            return True
+        return stat.start_ticks >= self.start_ticks and procfs.has_lost_environment(stat.pid)
 
     def _signal(self, stat: procfs.Stat, number: signal.Signals) -> None:
         with contextlib.suppress(OSError):  # it ended by itself

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,6 +56,38 @@ def test_orphans_are_known_by_their_mark(pair: Pair) -> None:
     session.kill()
     while session.members():
         pass
+
+
+TITLED = """
+import subprocess, sys
+child = "import setproctitle, sys; setproctitle.setproctitle('ray::ServeReplica'); print('up', flush=True); sys.stdin.read()"
+subprocess.Popen([sys.executable, "-c", child], process_group=0)
+sys.stdin.read()
+"""
+
+
+def test_orphans_that_set_their_title_are_known_too() -> None:
+    """A title lies where the environment was: an orphan without one is ours if it is younger than the leader."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TITLED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, MARK: "mine"},
+    ) as leader:
+        assert leader.stdout
+        assert leader.stdout.readline() == "up\n"
+        session = Session.of_leader(leader.pid, "mine")
+        os.kill(leader.pid, signal.SIGKILL)
+        leader.wait()
+        try:
+            assert len(session.members()) == 1
+            assert replace(session, start_ticks=session.start_ticks + 10_000).members() == []
+        finally:
+            session.kill()
+        while session.members():
+            pass
 
 
 @pytest.mark.parametrize("change", [{"start_ticks": 1}, {"boot_id": "another boot"}])
