@@ -161,6 +161,7 @@ def test_a_counter_that_begins_anew_costs_one_window_and_no_verdict() -> None:
     asked = Metric.model_validate(ROUTER)
     tally = measured(asked, *totals((100, 9, 900, 1), (150, 9, 1350, 1), (5, 0, 40, 0), (55, 0, 490, 1)))
     assert tally.windows == (Window(50, 0, 450, 0), Window(50, 0, 450, 1))
+    assert measured(asked, *totals((100, 9, 900, 1), (150, 2, 1350, 1))).windows == ()
 
 
 def test_more_questions_raise_the_bar() -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from anyservice_core.effects import Op
+from anyservice_core.effects import Op, Reply, Request
 from anyservice_core.errors import (
     ConfigError,
     PlanError,
+    RejectedError,
     RolledBackError,
     RolloutError,
     RolloutPausedError,
@@ -278,6 +279,27 @@ def test_killed_at_any_effect_it_is_finished_by_the_next_run(stage: Any, keep_jo
         op.close()
     assert stage.run(plan={"bake": 10}).outcome in {Outcome.SUCCEEDED, Outcome.NO_CHANGE}
     assert len(stage.plane.engine.specs) == 2
+
+
+@pytest.mark.parametrize(("status", "times"), [(409, 4), (422, 1), (403, 1)])
+def test_a_deploy_that_is_refused_is_not_tried_for_ever(stage: Any, status: int, times: int) -> None:
+    """A conflict may pass, so it is tried a few times; a fault in the request will not, nor a wrong token."""
+    stage.first()
+    with pytest.raises(RejectedError, match="no"):
+        refuse_writes(stage, rollout(stage.config(), stage.plan()), status)
+    assert stage.plane.requests.count("refused") == times
+    assert stage.canary is None
+
+
+def refuse_writes(stage: Any, op: Op[Any], status: int) -> None:
+    """Hold the conversation to its end, with a no to every PUT."""
+    effect = next(op)
+    while True:
+        if isinstance(effect, Request) and effect.method == "PUT":
+            stage.plane.requests.append("refused")
+            effect = op.send(Reply(status, b'{"error": {"detail": "no"}}'))
+        else:
+            effect = respond(stage, op, effect)
 
 
 def test_time_that_nobody_watched_is_not_baked(stage: Any) -> None:
