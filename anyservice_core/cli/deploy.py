@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -127,11 +128,27 @@ def _config(
     if file and import_path:
         raise click.UsageError(f"-f {file} and {import_path!r} both say what to deploy; give one of them.")
     if file:
-        return ServiceConfig.parse(_overwritten(read_yaml(config_path(file)), given))
+        with _named_in_errors(file):
+            return ServiceConfig.parse(_overwritten(read_yaml(config_path(file)), given))
     if import_path:
         fields = {"applications": [_application(import_path, arguments)]}
         return ServiceConfig.parse(_overwritten(fields, given))
     raise click.UsageError("Say what to deploy: -f with a config file, or an import path such as main:app.")
+
+
+@contextmanager
+def _named_in_errors(file: str) -> Iterator[None]:
+    """What is wrong with a config is wrong in its file."""
+    from anyservice_core.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        message = error.message.replace("/dev/stdin", "stdin")
+        start = "ServiceConfig: "
+        if message.startswith(start):
+            message = f"{'stdin' if file == '-' else file}: {message.removeprefix(start)}"
+        raise ConfigError(message, hint=error.hint) from None
 
 
 def _application(import_path: str, arguments: Sequence[str]) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from anyservice_core.errors import ConfigError
+from anyservice_core.models.yamlfile import read_yaml
 
 __all__ = ["RayGCSExternalStorageConfig", "ServiceConfig", "TracingConfig", "read_yaml"]
 
@@ -184,7 +184,8 @@ def _application_problem(application: Mapping[str, Any]) -> str | None:
 
 def _config_error(kind: type[BaseModel], error: ValidationError) -> ConfigError:
     lines = [_line(kind, detail) for detail in error.errors(include_url=False)]
-    return ConfigError(f"{kind.__name__}: " + "; ".join(lines) + ".")
+    said = "; ".join(lines)
+    return ConfigError(f"{kind.__name__}: {said}" + ("" if said.endswith("?") else "."))
 
 
 def _line(kind: type[BaseModel], detail: Mapping[str, Any]) -> str:
@@ -206,29 +207,3 @@ def _line(kind: type[BaseModel], detail: Mapping[str, Any]) -> str:
 def _did_you_mean(name: str, kind: type[BaseModel]) -> str:
     close = difflib.get_close_matches(name, kind.model_fields, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file; ``ConfigError`` with file, line and column where there is none."""
-    try:
-        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"Cannot read {str(path)!r}: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a text file in UTF-8.") from None
-    except yaml.MarkedYAMLError as error:
-        raise ConfigError(f"{path}{_spot(error)}: {error.problem or 'not valid YAML'}.") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}.") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: holds {_kind_of(content)}, where a mapping of fields is wanted.")
-    return content
-
-
-def _kind_of(content: Any) -> str:
-    return "nothing" if content is None else f"a {type(content).__name__}"
-
-
-def _spot(error: yaml.MarkedYAMLError) -> str:
-    mark = error.problem_mark
-    return f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
