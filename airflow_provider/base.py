@@ -11,8 +11,8 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider.errors import GRACE_S, TaskDeferralTimeout, airflow_errors, failure, result_of
 from airflow_provider.goals import judged
-from airflow_provider.hooks import ServiceHook
-from airflow_provider.killing import OnKill, take_back
+from airflow_provider.hooks import ServiceHook, report
+from airflow_provider.killing import LEFT, OnKill, take_back
 from airflow_provider.links import ServiceLink
 from airflow_provider.summary import summary
 from airflow_provider.triggers import WaitTrigger
@@ -109,6 +109,10 @@ class ServiceOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """The worker was told to stop: leave the service serving, or take the canary back where asked."""
-        if self.on_kill_do == "rollback" and self.mine is not None:
-            with airflow_errors(), self.hook.get_conn() as client:
-                client.run(take_back(**self.mine))
+        if self.mine is None:
+            return
+        if self.on_kill_do != "rollback":
+            report(LEFT)
+            return
+        with airflow_errors(), self.hook.get_conn() as client:
+            client.run(take_back(**self.mine))

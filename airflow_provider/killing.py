@@ -15,9 +15,10 @@ from asgiref.sync import sync_to_async
 from anyservice_core.effects import Op, Report
 from anyservice_core.operations import services
 
-__all__ = ["OnKill", "marked_failed", "take_back"]
+__all__ = ["LEFT", "OnKill", "marked_failed", "take_back"]
 
 OnKill: TypeAlias = Literal["leave", "rollback"]
+LEFT = "The task was killed: the service is left as it is. Run the task again to go on from there."
 _log = logging.getLogger("airflow_provider")
 
 

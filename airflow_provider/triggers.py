@@ -1,7 +1,8 @@
 """Waiting in the triggerer: many tasks on one event loop, none of them holding a worker.
 
-What a trigger is given is kept in Airflow's database, so it is plain JSON and no secret: a connection's
-name, a service's id, a goal or a plan. It never holds a config, whose ``env_vars`` may be secret.
+What a trigger is given is kept in Airflow's database, in clear text where no Fernet key is set. So it is plain
+JSON and no secret: a connection's name, a service's name or id, a goal or a plan. It never holds a config, whose
+``env_vars`` may be secret.
 
 A trigger lets a poll interval pass before it looks: the worker has just looked, and an event that comes
 before the worker has let go of the task would be lost. There is no ``cleanup``: it would also run when a
@@ -10,7 +11,6 @@ triggerer shuts down, and nothing answers then.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
@@ -19,15 +19,13 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from pydantic import BaseModel
 
 from airflow_provider.errors import failure, success
-from airflow_provider.hooks import ServiceHook
-from airflow_provider.killing import OnKill, marked_failed, take_back
+from airflow_provider.hooks import ServiceHook, report
+from airflow_provider.killing import LEFT, OnKill, marked_failed, take_back
 from airflow_provider.summary import summary
 from anyservice_core import AnyserviceError, AsyncClient, WaitTimeoutError
 from anyservice_core.effects import Sleep
 
 __all__ = ["RolloutTrigger", "ServiceTrigger", "WaitTrigger"]
-
-_log = logging.getLogger("airflow_provider")
 
 
 class ServiceTrigger(BaseTrigger):
@@ -78,10 +76,10 @@ class ServiceTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """A person ended the deferred task: take the canary back if that was asked for, and meant."""
-        if self.on_kill_do != "rollback" or self.mine is None:
+        if self.mine is None:
             return
-        if not await marked_failed(self.task_instance):
-            _log.info("The task was not marked failed: the service is left as it is.")
+        if self.on_kill_do != "rollback" or not await marked_failed(self.task_instance):
+            report(LEFT)
             return
         async with await self.hook_class(self.conn_id).aget_conn() as client:
             await client.run(take_back(**self.mine))

@@ -137,15 +137,17 @@ class DeferredTask:
         ("rollback", None, True),
     ],
 )
-def test_a_kill_acts_by_what_the_person_meant(airflow, canary, monkeypatch, *, choice, state, left):
+def test_a_kill_acts_by_what_the_person_meant(airflow, canary, monkeypatch, caplog, *, choice, state, left):
     """Mark-failed takes the canary back where that was chosen; mark-success, clear and not knowing leave it."""
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Comms(state), raising=False)
     trigger = rollout_trigger(on_kill_do=choice)
     trigger.hook_class = airflow.hook_class
     trigger.task_instance = DeferredTask()
-    asyncio.run(trigger.on_kill())
+    with caplog.at_level("INFO"):
+        asyncio.run(trigger.on_kill())
     canary.advance(60)
 
+    assert ("left as it is" in caplog.text) is left
     assert (canary.service("recommender").canary is not None) is left
     assert canary.service("recommender").primary.name == "v1"
 
