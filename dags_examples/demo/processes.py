@@ -26,6 +26,9 @@ __all__ = ["MARK", "Program", "Programs", "Stopped"]
 
 MARK = "ANYDEMO_RUN"
 PATIENCE_S = 8.0
+# Without byte code Ray, Airflow and Prefect take seconds longer to start; and the flow shall go to a
+# Prefect server of its own, not to the user's.
+UNWANTED = frozenset({"PYTHONDONTWRITEBYTECODE", "PREFECT_API_URL", "PREFECT_API_KEY"})
 TAIL_S = 0.1
 
 
@@ -76,10 +79,7 @@ class Programs:
                 time.sleep(TAIL_S)
 
     def _start(self, program: Program, log: IO[str]) -> subprocess.Popen[bytes]:
-        unwanted = {
-            "PYTHONDONTWRITEBYTECODE"
-        }  # without byte code Ray, Airflow and Prefect take seconds longer
-        inherited = {name: value for name, value in os.environ.items() if name not in unwanted}
+        inherited = {name: value for name, value in os.environ.items() if name not in UNWANTED}
         with self._lock:
             if self._stopped:
                 raise Stopped(program.name)

@@ -93,7 +93,7 @@ def _prefect(work: Path) -> Mapping[str, str]:
     return {
         **at_plane(work),
         "PREFECT_HOME": str(work / "prefect"),
-        "PREFECT_API_URL": "",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_LOGGING_COLORS": "false",

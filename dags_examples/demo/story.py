@@ -52,6 +52,7 @@ class Story:
     _warm: list[threading.Thread] = field(default_factory=list)
     _codes: dict[str, int] = field(default_factory=dict)
     _down: bool = False
+    _said: str = "nothing yet"
 
     @property
     def record(self) -> Record:
@@ -157,9 +158,12 @@ class Story:
 
     def _hear(self, who: str, line: str) -> None:
         """Pick out what the rollout itself says; the rest is in the log."""
-        if (said := rollout_says(line)) and not said.startswith("errors: "):
-            self.board.tell(who, said)
-            self.board.wait(said)
+        said = rollout_says(line)
+        if not said or said.startswith("errors: ") or said.startswith(self._said):
+            return  # the end is told by the rollout, by its task and by its flow: once is enough
+        self._said = said
+        self.board.tell(who, said)
+        self.board.wait(said)
 
     def _must(self, name: str, complaint: str) -> None:
         if self._codes.get(name) != 0:
