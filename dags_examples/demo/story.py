@@ -159,7 +159,7 @@ class Story:
     def _hear(self, who: str, line: str) -> None:
         """Pick out what the rollout itself says; the rest is in the log."""
         said = rollout_says(line)
-        if not said or said.startswith("errors: ") or said.startswith(self._said):
+        if not said or said.startswith(("errors: ", self._said)):
             return  # the end is told by the rollout, by its task and by its flow: once is enough
         self._said = said
         self.board.tell(who, said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -24,8 +25,7 @@ def children_of(state_dir) -> list[str]:
     found = []
     for stat in stats():
         try:
-            with open(f"/proc/{stat.pid}/cmdline", "rb") as file:
-                command = file.read()
+            command = Path(f"/proc/{stat.pid}/cmdline").read_bytes()
         except OSError:
             continue
         if any(mark in command for mark in marks):
