@@ -2,37 +2,58 @@
 
 Decided here, in one place, in this order:
 
-========  =====================================================================================
-host      the argument; ``ANYSERVICE_HOST``; ``ANYSCALE_HOST``; the plane on this machine, if one
-          is up and there is no token for elsewhere; ``https://console.anyscale.com``
-token     the argument; the plane's own, if the host is ``local``; ``ANYSERVICE_CLI_TOKEN``;
-          ``ANYSCALE_CLI_TOKEN``; the plane's own, if the host is its address;
-          ``~/.anyscale/credentials.json``
-cloud     the argument; ``ANYSERVICE_CLOUD``; none, which is the organization's default
-project   the argument; ``ANYSERVICE_PROJECT``; none, which is the cloud's default
-ca_file   the first of ``ANYSCALE_SSL_CA_CERT REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE`` that is a file
-========  =====================================================================================
+=========  =====================================================================================
+host       the argument; ``ANYSERVICE_HOST``; ``ANYSCALE_HOST``; the plane on this machine, if one
+           is up and there is no token for elsewhere; ``https://console.anyscale.com``
+token      the argument; the plane's own, if the host is ``local``; ``ANYSERVICE_CLI_TOKEN``;
+           ``ANYSCALE_CLI_TOKEN``; the plane's own, if the host is its address;
+           ``~/.anyscale/credentials.json``
+cloud      the argument; ``ANYSERVICE_CLOUD``; none, which is the workspace's or the organization's default
+project    the argument; ``ANYSERVICE_PROJECT``; none, which is the workspace's or the cloud's default
+ca_file    the first of ``ANYSCALE_SSL_CA_CERT REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE`` that is a file
+workspace  ``ANYSCALE_EXPERIMENTAL_WORKSPACE_ID``, which the platform sets inside one
+=========  =====================================================================================
 
 The host ``local`` stands for the plane on this machine, wherever it listens. A token is never in a ``repr``.
+``explain`` says which of these places each setting came from.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from anyservice_core.errors import ConfigError
 
-__all__ = ["DEFAULT_HOST", "PlaneRecord", "Settings", "resolve", "state_dir"]
+__all__ = [
+    "DEFAULT_HOST",
+    "Explained",
+    "PlaneRecord",
+    "Settings",
+    "Workspace",
+    "explain",
+    "resolve",
+    "state_dir",
+]
 
 DEFAULT_HOST: Final = "https://console.anyscale.com"
 LOCAL: Final = "local"
 _CA_FILES: Final = ("ANYSCALE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_WORKSPACE: Final = "ANYSCALE_EXPERIMENTAL_WORKSPACE_ID"
+_ARGUMENT: Final = "argument"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The platform's workspace that this process runs in, whose defaults then hold."""
+
+    id: str
+    cluster_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +65,15 @@ class Settings:
     cloud: str | None = None
     project: str | None = None
     ca_file: str | None = None
+    workspace: Workspace | None = None
+
+
+class Explained(NamedTuple):
+    """One row of ``explain``. ``value`` of a token is ``(hidden)``; ``None`` stands for nothing at all."""
+
+    setting: str
+    value: str | None
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +102,7 @@ class PlaneRecord:
         """Whether its process still runs."""
         try:
             os.kill(self.pid, 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, OverflowError):
             return False
         except PermissionError:  # it runs, as somebody else
             return True
@@ -102,15 +132,50 @@ def resolve(
     """
     look = _Look(os.environ if environ is None else environ)
     where = look.host(host, token)
+    shown = look.token(token, host, where.value or "")
+    if not shown.value:
+        raise ConfigError(f"No token for {where.value}.", hint=look.way_out())
     return Settings(
-        host=_checked_host(where),
-        token=_checked_token(look.token(token, host, where)),
-        cloud=cloud or look.env.get("ANYSERVICE_CLOUD") or None,
-        project=project or look.env.get("ANYSERVICE_PROJECT") or None,
-        ca_file=next(
-            (file for name in _CA_FILES if (file := look.env.get(name)) and Path(file).is_file()), None
-        ),
+        host=_checked_host(where.value or ""),
+        token=_checked_token(shown.value),
+        cloud=look.place("cloud", cloud).value,
+        project=look.place("project", project).value,
+        ca_file=look.ca_file().value,
+        workspace=look.workspace(),
     )
+
+
+def explain(
+    host: str | None = None,
+    token: str | None = None,
+    *,
+    cloud: str | None = None,
+    project: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> list[Explained]:
+    """What ``resolve`` would settle on for these arguments, and which place each setting came from.
+
+    A token is shown as ``(hidden)``, and one that is missing as ``None``, without an error.
+    Raises ``ConfigError`` for a file that cannot be read.
+    """
+    look = _Look(os.environ if environ is None else environ)
+    where = look.host(host, token)
+    shown = look.token(token, host, where.value or "")
+    inside = look.workspace()
+    rows = {
+        "host": where,
+        "token": _Found("(hidden)" if shown.value else None, shown.source),
+        "cloud": look.place("cloud", cloud),
+        "project": look.place("project", project),
+        "ca_file": look.ca_file(),
+        "workspace": _Found(inside.id, _WORKSPACE) if inside else _Found(None, "not inside one"),
+    }
+    return [Explained(name, found.value, found.source) for name, found in rows.items()]
+
+
+class _Found(NamedTuple):
+    value: str | None
+    source: str
 
 
 class _Look:
@@ -122,19 +187,31 @@ class _Look:
         self.plane = PlaneRecord.read(self.state)
         self.credentials = _home(env) / ".anyscale" / "credentials.json"
 
-    def named_host(self, given: str | None) -> str | None:
-        return given or self.env.get("ANYSERVICE_HOST") or self.env.get("ANYSCALE_HOST") or None
+    def in_environment(self, *names: str) -> _Found | None:
+        return next((_Found(value, name) for name in names if (value := self.env.get(name))), None)
 
-    def named_token(self) -> str | None:
-        return self.env.get("ANYSERVICE_CLI_TOKEN") or self.env.get("ANYSCALE_CLI_TOKEN") or None
+    def named_host(self, given: str | None) -> _Found | None:
+        return _Found(given, _ARGUMENT) if given else self.in_environment("ANYSERVICE_HOST", "ANYSCALE_HOST")
 
-    def host(self, given: str | None, token: str | None) -> str:
+    def named_token(self) -> _Found | None:
+        return self.in_environment("ANYSERVICE_CLI_TOKEN", "ANYSCALE_CLI_TOKEN")
+
+    def host(self, given: str | None, token: str | None) -> _Found:
         named = self.named_host(given)
-        if named == LOCAL:
-            return self.local().host
-        if named:
-            return named.strip().rstrip("/")
-        return self.plane.host if self.plane and self._plane_is_all(token) else DEFAULT_HOST
+        if named is None:
+            mine = self.plane and self._plane_is_all(token)
+            return (
+                _Found(self.plane.host, self.record)
+                if self.plane and mine
+                else _Found(DEFAULT_HOST, "default")
+            )
+        if named.value == LOCAL:
+            return _Found(self.local().host, f"{named.source}, `local`: {self.record}")
+        return _Found(str(named.value).strip().rstrip("/"), named.source)
+
+    @property
+    def record(self) -> str:
+        return f"{self.state / 'plane.json'}"
 
     def _plane_is_all(self, token: str | None) -> bool:
         """A plane is up, and nothing here speaks of an account elsewhere."""
@@ -144,27 +221,52 @@ class _Look:
     def local(self) -> PlaneRecord:
         if self.plane is None:
             raise ConfigError(
-                f"No plane is up on this machine: there is no {self.state / 'plane.json'}.",
+                f"No plane is up on this machine: there is no {self.record}.",
                 hint="Run `anyservice plane up`.",
             )
         return self.plane
 
-    def token(self, given: str | None, given_host: str | None, host: str) -> str:
-        by_plane = self.plane.token if self.plane and self.plane.host == host else None
-        asked_for_plane = by_plane if self.named_host(given_host) == LOCAL else None
-        found = given or asked_for_plane or self.named_token() or by_plane or self.filed_token()
-        if not found:
-            raise ConfigError(f"No token for {host}.", hint=self.way_out())
-        return found
+    def token(self, given: str | None, given_host: str | None, host: str) -> _Found:
+        return next(self._tokens(given, given_host, host), _Found(None, "nowhere"))
+
+    def _tokens(self, given: str | None, given_host: str | None, host: str) -> Iterator[_Found]:
+        """Every token there is for this host, the one to use first."""
+        if given:
+            yield _Found(given, _ARGUMENT)
+        by_plane = _Found(self.plane.token, self.record) if self.plane and self.plane.host == host else None
+        asked = self.named_host(given_host)
+        if by_plane and asked and asked.value == LOCAL:
+            yield by_plane
+        if named := self.named_token():
+            yield named
+        if by_plane:
+            yield by_plane
+        if filed := self.filed_token():
+            yield _Found(filed, str(self.credentials))
 
     def filed_token(self) -> str | None:
         content = _read_json(self.credentials)
         return None if content is None else str(content.get("cli_token") or "") or None
 
-    def way_out(self) -> str:
-        places = (
-            f"ANYSERVICE_CLI_TOKEN, ANYSCALE_CLI_TOKEN, {self.credentials} and {self.state / 'plane.json'}"
+    def place(self, kind: str, given: str | None) -> _Found:
+        """Cloud or project."""
+        if given:
+            return _Found(given, _ARGUMENT)
+        whose = "the workspace's" if self.workspace() else "the server's default"
+        return self.in_environment(f"ANYSERVICE_{kind.upper()}") or _Found(None, whose)
+
+    def ca_file(self) -> _Found:
+        named = (
+            _Found(file, name) for name in _CA_FILES if (file := self.env.get(name)) and Path(file).is_file()
         )
+        return next(named, _Found(None, "the system's certificates"))
+
+    def workspace(self) -> Workspace | None:
+        found = self.env.get(_WORKSPACE)
+        return Workspace(found, self.env.get("ANYSCALE_SESSION_ID") or None) if found else None
+
+    def way_out(self) -> str:
+        places = f"ANYSERVICE_CLI_TOKEN, ANYSCALE_CLI_TOKEN, {self.credentials} and {self.record}"
         return (
             f"Looked at {places}. Set one of them, or run `anyservice plane up` for a plane on this machine."
         )

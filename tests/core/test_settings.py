@@ -4,12 +4,13 @@ import json
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from anyservice_core import settings
 from anyservice_core.errors import ConfigError
-from anyservice_core.settings import DEFAULT_HOST, PlaneRecord, resolve, state_dir
+from anyservice_core.settings import DEFAULT_HOST, PlaneRecord, Workspace, resolve, state_dir
 
 HERE = "http://127.0.0.1:8700"
 
@@ -209,3 +210,82 @@ def test_any_text_is_settings_or_a_config_error(host, token):
         return
     assert found.token == token.strip()
     assert found.host.startswith(("http://", "https://"))
+
+
+# ── explained ──
+
+
+def rows(env, *args, **kwargs):
+    return {row.setting: row[1:] for row in settings.explain(*args, environ=env, **kwargs)}
+
+
+def test_nothing_anywhere_is_explained_without_an_error(home):
+    """A user asks because something is missing."""
+    assert rows(home) == {
+        "host": (DEFAULT_HOST, "default"),
+        "token": (None, "nowhere"),
+        "cloud": (None, "the server's default"),
+        "project": (None, "the server's default"),
+        "ca_file": (None, "the system's certificates"),
+        "workspace": (None, "not inside one"),
+    }
+
+
+def test_each_source_is_named_and_no_token_shown(home, plane, credentials, tmp_path):
+    """Arguments, variables and files by the names that a user may change."""
+    credentials()
+    certificates = tmp_path / "ca.pem"
+    certificates.touch()
+    env = home | {"ANYSCALE_HOST": "https://c.test", "ANYSERVICE_CLOUD": "main"}
+    env |= {"SSL_CERT_FILE": str(certificates), "ANYSCALE_EXPERIMENTAL_WORKSPACE_ID": "expwrk_1"}
+    shown = rows(env, project="shop")
+    assert shown == {
+        "host": ("https://c.test", "ANYSCALE_HOST"),
+        "token": ("(hidden)", str(tmp_path / ".anyscale" / "credentials.json")),
+        "cloud": ("main", "ANYSERVICE_CLOUD"),
+        "project": ("shop", "argument"),
+        "ca_file": (str(certificates), "SSL_CERT_FILE"),
+        "workspace": ("expwrk_1", "ANYSCALE_EXPERIMENTAL_WORKSPACE_ID"),
+    }
+    plane()
+    assert rows(home, "local", "secret-token")["token"] == ("(hidden)", "argument")
+    assert rows(home, "local")["token"][1].endswith("plane.json")
+
+
+hosts = st.sampled_from([None, "local", HERE, "https://a.test"])
+tokens = st.sampled_from([None, "sss_a"])
+
+
+@given(
+    variables=st.fixed_dictionaries(
+        {},
+        optional={
+            "ANYSERVICE_HOST": hosts.filter(bool),
+            "ANYSCALE_HOST": hosts.filter(bool),
+            "ANYSERVICE_CLI_TOKEN": st.just("sss_b"),
+            "ANYSCALE_CLI_TOKEN": st.just("sss_c"),
+            "ANYSERVICE_PROJECT": st.just("shop"),
+        },
+    ),
+    given_host=hosts,
+    given_token=tokens,
+)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_what_is_explained_is_what_is_used(home, plane, credentials, *, variables, given_host, given_token):
+    """Both come from one walk through the places."""
+    plane()
+    credentials()
+    env = home | variables
+    used, shown = resolve(given_host, given_token, environ=env), rows(env, given_host, given_token)
+    assert (shown["host"][0], shown["project"][0]) == (used.host, used.project)
+    source = {"argument": "sss_a", "ANYSERVICE_CLI_TOKEN": "sss_b", "ANYSCALE_CLI_TOKEN": "sss_c"}
+    by_file = "aph0_plane" if shown["token"][1].endswith("plane.json") else "sss_filed"
+    assert source.get(shown["token"][1], by_file) == used.token
+
+
+def test_a_workspace_is_known_by_its_variables(home):
+    """The cluster may be unknown."""
+    env = home | {"ANYSCALE_CLI_TOKEN": "c", "ANYSCALE_EXPERIMENTAL_WORKSPACE_ID": "expwrk_1"}
+    assert resolve(environ=env).workspace == Workspace("expwrk_1")
+    env |= {"ANYSCALE_SESSION_ID": "ses_1"}
+    assert resolve(environ=env).workspace == Workspace("expwrk_1", "ses_1")
