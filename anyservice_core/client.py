@@ -11,11 +11,14 @@ await for one, with the names, defaults and docstring of the one function behind
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, assert_never, overload
 
@@ -25,20 +28,33 @@ import httpx
 from pydantic import BaseModel
 
 from anyservice_core import settings
-from anyservice_core.effects import Call, Effect, Now, Op, Report, Request, Save, Sleep, Upload
+from anyservice_core.effects import (
+    Call,
+    Effect,
+    Inside,
+    Now,
+    Op,
+    Report,
+    Request,
+    Save,
+    Sleep,
+    Together,
+    Upload,
+)
 from anyservice_core.models.iterator import AsyncResultIterator, ResultIterator
 from anyservice_core.models.status import ServiceStatus
 from anyservice_core.operations import deploying, services
 from anyservice_core.operations.listing import Listing, listing
 from anyservice_core.operations.relay import begin, follow
 from anyservice_core.operations.rollout import rollout
-from anyservice_core.transport import AsyncTransport, Transport
+from anyservice_core.transport import AsyncTransport, Memory, Transport
 
 __all__ = ["AsyncClient", "Client", "operation"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+AT_ONCE: Final = 8  # conversations side by side
 _DEFAULTS: Final = ("cloud", "project")
 
 
@@ -161,6 +177,7 @@ class Client(_Base):
         self.settings = settings.resolve(host, token, cloud=cloud, project=project)
         self.on_report = on_report
         self.on_save = on_save
+        self._memory = Memory()
         self._transport = Transport(self.settings, timeout_s, transport)
 
     def run(self, op: Op[T]) -> T:
@@ -185,7 +202,7 @@ class Client(_Base):
     def _perform(self, effect: Effect) -> Any:
         match effect:
             case Request():
-                return self._transport.send(effect)
+                return self._memory.find(effect) or self._memory.keep(effect, self._transport.send(effect))
             case Upload():
                 return self._transport.upload(effect)
             case Sleep():
@@ -198,8 +215,23 @@ class Client(_Base):
                 return self.on_save and self.on_save(key, value)
             case Call(function, args):
                 return _call(function, args)
+            case Inside():
+                return self.settings.workspace
+            case Together(ops):
+                return self._together(ops)
             case _:
                 assert_never(effect)
+
+    def _together(self, ops: Sequence[Op[T]]) -> list[T]:
+        if len(ops) < 2:
+            return [self.run(op) for op in ops]
+        pool = ThreadPoolExecutor(min(len(ops), AT_ONCE), "anyservice")
+        try:
+            futures = [pool.submit(contextvars.copy_context().run, self.run, op) for op in ops]
+            wait_for(futures)
+            return [future.result() for future in futures]
+        finally:  # an interruption shall not wait for what was not begun
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """Let the connections go. The client may be used again."""
@@ -235,6 +267,7 @@ class AsyncClient(_Base):
         self.settings = settings.resolve(host, token, cloud=cloud, project=project)
         self.on_report = on_report
         self.on_save = on_save
+        self._memory = Memory()
         self._transport = AsyncTransport(self.settings, timeout_s, transport)
 
     async def run(self, op: Op[T]) -> T:
@@ -259,7 +292,9 @@ class AsyncClient(_Base):
     async def _perform(self, effect: Effect) -> Any:
         match effect:
             case Request():
-                return await self._transport.send(effect)
+                return self._memory.find(effect) or self._memory.keep(
+                    effect, await self._transport.send(effect)
+                )
             case Upload():
                 return await self._transport.upload(effect)
             case Sleep():
@@ -272,8 +307,31 @@ class AsyncClient(_Base):
                 return self.on_save and await _settle(self.on_save(key, value))
             case Call(function, args):
                 return await _call_async(function, args)
+            case Inside():
+                return self.settings.workspace
+            case Together(ops):
+                return await self._together(ops)
             case _:
                 assert_never(effect)
+
+    async def _together(self, ops: Sequence[Op[T]]) -> list[T]:
+        results: dict[int, T] = {}
+        errors: dict[int, Exception] = {}
+        few = anyio.CapacityLimiter(AT_ONCE)
+
+        async def hold(number: int, op: Op[T]) -> None:
+            async with few:
+                try:
+                    results[number] = await self.run(op)
+                except Exception as error:  # noqa: BLE001  # raised below, when all have ended
+                    errors[number] = error
+
+        async with anyio.create_task_group() as group:
+            for number, op in enumerate(ops):
+                group.start_soon(hold, number, op)
+        if errors:
+            raise errors[min(errors)]
+        return [results[number] for number in range(len(ops))]
 
     async def aclose(self) -> None:
         """Let the connections go. The client may be used again."""

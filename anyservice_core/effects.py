@@ -21,14 +21,30 @@ Rules that keep this safe:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from pydantic import BaseModel
+from anyservice_core.settings import Workspace
 
-__all__ = ["Call", "Effect", "Now", "Op", "Reply", "Report", "Request", "Save", "Sleep", "Upload"]
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = [
+    "Call",
+    "Effect",
+    "Inside",
+    "Now",
+    "Op",
+    "Reply",
+    "Report",
+    "Request",
+    "Save",
+    "Sleep",
+    "Together",
+    "Upload",
+]
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -50,7 +66,8 @@ class Request:
     ``path`` beginning with ``/`` is on the control plane and carries the client's token; an
     absolute URL goes elsewhere (a metric store, the service itself) and never does.
     ``idempotent`` says that sending it twice does no harm, so a lost answer may be asked for again.
-    ``timeout_s`` bounds this one exchange, in seconds; ``None`` means the client's own bound.
+    ``lasting`` says that a good answer stays good for minutes (the name of a project, an image that was
+    built), so the client may answer it from memory. ``timeout_s`` bounds this one exchange, in seconds; ``None`` means the client's own bound.
     """
 
     method: str
@@ -59,6 +76,7 @@ class Request:
     json: Any = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may carry a query token
     idempotent: bool = True
+    lasting: bool = False
     timeout_s: float | None = None
 
     def __iter__(self) -> Op[Reply]:
@@ -132,5 +150,28 @@ class Call(Generic[T]):
         return value
 
 
-Effect: TypeAlias = Request | Upload | Sleep | Now | Report | Save | Call[Any]
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The platform's workspace that the client runs in, or ``None``."""
+
+    def __iter__(self) -> Op[Workspace | None]:
+        workspace: Workspace | None = yield self
+        return workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Together(Generic[T]):
+    """Hold several conversations side by side; their results come in order.
+
+    All are held to their end, also when one fails; then the first failure is raised.
+    """
+
+    ops: Sequence[Op[T]]
+
+    def __iter__(self) -> Op[list[T]]:
+        results: list[T] = yield self
+        return results
+
+
+Effect: TypeAlias = Request | Upload | Sleep | Now | Report | Save | Call[Any] | Inside | Together[Any]
 Op: TypeAlias = Generator[Effect, Any, T]

@@ -8,11 +8,13 @@ parent goes on using the sockets.
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -25,11 +27,13 @@ from anyservice_core.errors import ConfigError, DecodeError, TransportError
 from anyservice_core.operations.sending import place
 from anyservice_core.settings import Settings
 
-__all__ = ["AsyncTransport", "Transport"]
+__all__ = ["AsyncTransport", "Memory", "Transport"]
 
 _CHUNK: Final = 1 << 18
 _LONGEST_CONNECT_S: Final = 10.0
 LONGER: Final = 2.0  # how many bounds a whole answer may take: one to begin, one to come in
+LASTS_S: Final = 300.0
+_MOST_KEPT: Final = 512
 _HERE: Final = ("127.0.0.1", "localhost", "::1")
 
 
@@ -141,6 +145,30 @@ def _reply(response: httpx.Response, body: bytes) -> Reply:
 def _upload_headers(upload: Upload) -> dict[str, str]:
     # The length is told beforehand: storage services refuse uploads in chunks.
     return {"Content-Length": str(upload.path.stat().st_size), **upload.headers}
+
+
+class Memory:
+    """Good answers to ``lasting`` requests, for ``LASTS_S`` seconds; the oldest go when there are too many."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[float, Reply]] = {}
+
+    def find(self, request: Request) -> Reply | None:
+        since, reply = self._kept.get(_key(request), (0.0, None)) if request.lasting else (0.0, None)
+        return reply if time.monotonic() - since < LASTS_S else None
+
+    def keep(self, request: Request, reply: Reply) -> Reply:
+        if request.lasting and reply.status < HTTPStatus.MULTIPLE_CHOICES:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.pop(next(iter(self._kept)), None)
+            self._kept[_key(request)] = (time.monotonic(), reply)
+        return reply
+
+
+def _key(request: Request) -> str:
+    return json.dumps(
+        [request.method, request.path, request.params, request.json], sort_keys=True, default=str
+    )
 
 
 class Transport:

@@ -9,7 +9,22 @@ from typing import Any
 
 import pytest
 
-from anyservice_core.effects import Call, Effect, Now, Op, Reply, Report, Request, Save, Sleep, Upload
+from anyservice_core.effects import (
+    Call,
+    Effect,
+    Inside,
+    Now,
+    Op,
+    Reply,
+    Report,
+    Request,
+    Save,
+    Sleep,
+    Together,
+    Upload,
+)
+from anyservice_core.errors import AnyserviceError
+from anyservice_core.settings import Workspace
 
 
 def reply(content: Any = None, status: int = 200, **headers: str) -> Reply:
@@ -24,20 +39,27 @@ class Conversation:
     effects: list[Effect] = field(default_factory=list)
     result: Any = None
     now: float = 1000.0
+    workspace: Workspace | None = None
 
     def hold(self, op: Op[Any], answers: Sequence[Any]) -> Conversation:
         """Answer requests, uploads and calls in order; time passes when the operation sleeps."""
         left = list(answers)
+        self.result = self._run(op, left)
+        assert not left, f"never asked for: {left}"
+        return self
+
+    def _run(self, op: Op[Any], left: list[Any]) -> Any:
         try:
             effect = next(op)
             while True:
                 self.effects.append(effect)
-                answer = self._answer(effect, left)
+                try:
+                    answer = self._answer(effect, left)
+                except AnyserviceError as error:  # of one that was held beside others
+                    answer = error
                 effect = op.throw(answer) if isinstance(answer, BaseException) else op.send(answer)
         except StopIteration as stop:
-            self.result = stop.value
-        assert not left, f"never asked for: {left}"
-        return self
+            return stop.value
 
     def _answer(self, effect: Effect, left: list[Any]) -> Any:
         match effect:
@@ -48,6 +70,10 @@ class Conversation:
             case Request() | Upload() | Call():
                 assert left, f"no answer prepared for {effect}"
                 return left.pop(0)
+            case Inside():
+                return self.workspace
+            case Together(ops):
+                return [self._run(op, left) for op in ops]
         return None
 
     @property
