@@ -67,6 +67,7 @@ check: .venv/ready
 	$(DEV)/lint-imports
 
 docs: .venv/ready
+	$(DEV)/python docs/generate.py --check
 	$(DEV)/mkdocs build --strict --quiet
 	@echo "built site/"
 

@@ -23,6 +23,7 @@ __all__ = [
     "connected",
     "connection",
     "project",
+    "resolved_link",
     "service_names",
     "with_target",
 ]
@@ -91,12 +92,17 @@ def connected(
     """
     from anyservice_core.client import Client
 
-    host, token = _host(link), _token(link.get("token_file"))
+    host, token = resolved_link(link)
     if token:
         options["token"] = token
     make = click.get_current_context().obj or Client
     with progress.listener() as told, make(host, on_report=tell or told, **options) as client:
         yield client
+
+
+def resolved_link(link: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Host and token as the options say; ``None`` where they say nothing."""
+    return _host(link), _token(link.get("token_file"))
 
 
 def _host(link: dict[str, Any]) -> str | None:

@@ -1,0 +1,1 @@
+"""The reference's pages, each a function from the code to Markdown."""
