@@ -1,0 +1,77 @@
+"""What all shapes of the API have in common, and the envelopes that answers come in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+__all__ = [
+    "EPOCH",
+    "ErrorAnswer",
+    "ErrorBody",
+    "Moment",
+    "PageMetadata",
+    "Percent",
+    "Result",
+    "Results",
+    "Wire",
+    "without_nulls",
+]
+
+T = TypeVar("T")
+
+
+def _with_offset(moment: datetime) -> datetime:
+    """Take a time without an offset as UTC: clients disagree about naive times, so none is passed on."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_with_offset)]
+Percent = Annotated[int, Field(ge=0, le=100)]
+EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+class Wire(BaseModel):
+    """One shape of the API; frozen, and deaf to keys that it does not know."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), defer_build=True)
+
+
+class Result(Wire, Generic[T]):
+    """A single answer."""
+
+    result: T
+
+
+class PageMetadata(Wire):
+    total: int | None = None
+    next_paging_token: str | None = None
+
+
+class Results(Wire, Generic[T]):
+    """One page of a list."""
+
+    results: list[T]
+    metadata: PageMetadata = PageMetadata()
+
+
+class ErrorBody(Wire):
+    """``detail`` is a text, or for a 422 the list of ``{"loc", "msg"}`` beside a ``message``."""
+
+    message: str | None = None
+    detail: str | list[Any] | None = None
+
+
+class ErrorAnswer(Wire):
+    error: ErrorBody
+
+
+def without_nulls(content: Any) -> Any:
+    """JSON with every key left out whose value is null, since servers differ in whether they say so."""
+    if isinstance(content, dict):
+        return {key: without_nulls(value) for key, value in content.items() if value is not None}
+    if isinstance(content, list):
+        return [without_nulls(item) for item in content]
+    return content
