@@ -1,7 +1,7 @@
 # Each target sets up all that it needs, on a bare machine with Python 3.11 and make, and costs
 # seconds when run again. Which environments there are, and why: CONTRIBUTING.md.
 
-.PHONY: demo test test-core test-real test-airflow test-prefect check docs bench lock clean
+.PHONY: demo test test-core test-real test-airflow test-prefect test-official check docs bench lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
@@ -13,6 +13,7 @@ unexport VIRTUAL_ENV
 UV := .tools/bin/uv
 DEV := .venv/bin
 PREFECT := .venv-prefect/bin
+OFFICIAL := .venv-official/bin
 SYNC = $(UV) pip sync --quiet --compile-bytecode --require-hashes
 PYTEST = $(DEV)/python -m pytest
 
@@ -42,16 +43,24 @@ $(UV): requirements/tools.txt scripts/bootstrap
 	@VIRTUAL_ENV=.venv-prefect $(UV) pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+# The official client, to be compared with; it pins more than the product should.
+.venv-official/ready: requirements/official.txt pyproject.toml $(UV)
+	@echo "setting up .venv-official"
+	@$(UV) venv --quiet --clear --python "$(PYTHON)" .venv-official
+	@VIRTUAL_ENV=.venv-official $(SYNC) requirements/official.txt
+	@VIRTUAL_ENV=.venv-official $(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
 demo: .venv/ready
 	@$(DEV)/python -m dags_examples.demo
 
-test: test-core test-real test-airflow test-prefect
+test: test-core test-real test-airflow test-prefect test-official
 
 test-core: .venv/ready
-	$(PYTEST) -m "not real and not airflow and not prefect"
+	$(PYTEST) -m "not real and not airflow and not prefect and not official"
 
 test-real: .venv/ready
-	$(PYTEST) -m "real and not airflow and not prefect"
+	$(PYTEST) -m "real and not airflow and not prefect and not official"
 
 test-airflow: .venv/ready
 	$(PYTEST) -m airflow
@@ -59,6 +68,10 @@ test-airflow: .venv/ready
 test-prefect: .venv/ready .venv-prefect/ready
 	$(PYTEST) -m prefect tests/prefect
 	$(PREFECT)/python -m pytest -m prefect tests/prefect
+
+# Bounded, so that a client that hangs cannot hold up the rest.
+test-official: .venv-official/ready
+	timeout --kill-after=30 600 $(OFFICIAL)/python -m pytest -m official tests/official
 
 check: .venv/ready
 	$(DEV)/ruff check .
@@ -81,8 +94,9 @@ lock: $(UV)
 	@$(COMPILE) $(UPGRADE) --constraint requirements/constraints.txt --extra all --group demo --group test --group lint --group docs --group build -o requirements/dev.txt
 	@$(COMPILE) $(UPGRADE) --extra plane --extra prefect --group test --group build \
 		--override requirements/overrides.txt -o requirements/prefect.txt
+	@$(COMPILE) $(UPGRADE) --extra plane --group official --group test --group build -o requirements/official.txt
 	@echo uv | $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
 		--custom-compile-command "make lock" $(UPGRADE) - -o requirements/tools.txt
 
 clean:
-	rm -rf .venv .venv-prefect .tools site .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-prefect .venv-official .tools site .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
