@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from anyservice_core.cli.lazy import Command
+
 __all__ = ["completion"]
 
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
     r"""Print the script that completes commands, options, states and names of services in your shell.

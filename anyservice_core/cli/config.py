@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from anyservice_core.cli.lazy import Group
 from anyservice_core.cli.manners import manners, with_output
 from anyservice_core.cli.options import cloud, connection, project, resolved_link
 
 __all__ = ["config"]
 
 
-@click.group(no_args_is_help=True)
+@click.group(cls=Group, no_args_is_help=True)
 def config() -> None:
     """Which control plane is meant, and as whom."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyservice_core.cli.lazy import Command
 from anyservice_core.cli.manners import with_output
 from anyservice_core.cli.options import cloud, config_path, connected, connection, project
 from anyservice_core.cli.types import PERCENT
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["deploy"]
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("import_path", required=False, metavar="[IMPORT_PATH]")
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from anyservice_core.cli.lazy import Command
 from anyservice_core.cli.manners import confirm, is_asked, with_output
 from anyservice_core.cli.options import Target, connected, with_target
 from anyservice_core.cli.progress import say, what_is
@@ -64,7 +65,7 @@ def _found(client: Client, target: Target, *, archived: bool) -> dict[str, str]:
     return {"id": wire.id, "shown": f"{wire.name} ({wire.id}) for good"}
 
 
-@click.command()
+@click.command(cls=Command)
 @with_target
 @click.option(
     "--canary-percent",
@@ -90,7 +91,7 @@ def shift(*, link: dict[str, Any], canary_percent: int, **given: Any) -> None:
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @with_target
 @_surge
 @_output
@@ -109,7 +110,7 @@ def rollback(*, link: dict[str, Any], max_surge_percent: int | None, **given: An
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @with_target
 @_yes
 @_output
@@ -129,7 +130,7 @@ def terminate(*, link: dict[str, Any], yes: bool, **given: Any) -> None:
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @with_target
 @_output
 def archive(*, link: dict[str, Any], **given: Any) -> None:
@@ -142,7 +143,7 @@ def archive(*, link: dict[str, Any], **given: Any) -> None:
     _change(link, target, "Archived", lambda client: client.archive(**target.arguments()))
 
 
-@click.command()
+@click.command(cls=Command)
 @with_target
 @_yes
 @_output

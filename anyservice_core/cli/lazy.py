@@ -6,11 +6,11 @@ import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import click
 
-__all__ = ["Entry", "LazyGroup", "Sections", "readable"]
+__all__ = ["Command", "Entry", "Group", "LazyGroup", "Sections", "readable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,38 @@ class Entry:
 
 Sections = Mapping[str, Mapping[str, Entry]]
 """Commands by name, under the heading that help shows them in."""
+
+
+_HEADINGS: Final = {
+    "host": "Control plane",
+    "local": "Control plane",
+    "token_file": "Control plane",
+    "output": "Output",
+    "as_json": "Output",
+    "color": "Output",
+}
+
+
+class Command(click.Command):
+    """A command whose own options stand apart from those that all have."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found: dict[str, list[tuple[str, str]]] = {"Options": [], "Control plane": [], "Output": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
+            if record is not None:
+                is_help = parameter is self.get_help_option(ctx)
+                found["Output" if is_help else _HEADINGS.get(str(parameter.name), "Options")].append(record)
+        for heading, records in found.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
 
 
 class LazyGroup(click.Group):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from anyservice_core.cli.lazy import Command
 from anyservice_core.cli.manners import is_asked, manners, with_output
 from anyservice_core.cli.options import cloud, connected, connection, project, service_names
 from anyservice_core.cli.types import SORT, SORTS, STATE, STATES
@@ -23,7 +24,7 @@ __all__ = ["list_command"]
 _MOST: Final = 50
 
 
-@click.command("list")
+@click.command("list", cls=Command)
 @click.option("--id", "--service-id", "service_id", help="Only the service with this id.")
 @click.option("-n", "--name", shell_complete=service_names, help="Only services whose name contains this.")
 @cloud

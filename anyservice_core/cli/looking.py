@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from anyservice_core.cli.lazy import Command
 from anyservice_core.cli.manners import manners, with_output
 from anyservice_core.cli.options import Target, connected, with_target
 from anyservice_core.cli.progress import passed, say, what_is
@@ -15,7 +16,7 @@ from anyservice_core.cli.types import PERCENT, STATE, STATES
 __all__ = ["status", "wait"]
 
 
-@click.command()
+@click.command(cls=Command)
 @with_target
 @click.option("-v", "--verbose", is_flag=True, help="Each version's config too, and the query token.")
 @with_output("text", "table", "json", "yaml")
@@ -34,7 +35,7 @@ def status(*, link: dict[str, Any], verbose: bool, **given: Any) -> None:
     render.show_status(found, verbose=verbose)
 
 
-@click.command()
+@click.command(cls=Command)
 @with_target
 @click.option(
     "-s",

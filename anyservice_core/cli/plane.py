@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from anyservice_core.cli.lazy import Group
 from anyservice_core.cli.manners import manners, with_output
 from anyservice_core.cli.progress import say
 from anyservice_core.errors import PlaneError
@@ -24,7 +25,7 @@ DEFAULT_PORT: Final = 8642
 ENGINES: Final = ("ray", "process")
 
 
-@click.group(no_args_is_help=True)
+@click.group(cls=Group, no_args_is_help=True)
 def plane() -> None:
     r"""Run an Anyscale-compatible control plane on this machine.
 

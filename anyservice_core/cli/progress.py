@@ -32,10 +32,11 @@ _BACK: Final = "\r\x1b[2K"
 
 def say(event: Any) -> None:
     """A line on stderr, where it stays."""
-    if manners().output == "json":
-        click.echo(json.dumps(fields_of(event)), err=True)
-    else:
-        click.echo(str(event), err=True)
+    _line(event, as_json=manners().output == "json")
+
+
+def _line(event: Any, *, as_json: bool) -> None:
+    click.echo(json.dumps(fields_of(event)) if as_json else str(event), err=True)
 
 
 def fields_of(event: Any) -> dict[str, Any]:
@@ -54,10 +55,13 @@ def listener() -> Lines:
 
 
 class Lines:
-    """Every event is a line. Also what ``LiveLine`` is to its users."""
+    """Every event is a line. May be told from several threads, where click does not know the command."""
+
+    def __init__(self) -> None:
+        self._as_json = manners().output == "json"
 
     def __call__(self, event: Any) -> None:
-        say(event)
+        _line(event, as_json=self._as_json)
 
     def __enter__(self) -> Self:
         return self
@@ -75,6 +79,7 @@ class LiveLine(Lines):
     """What passes is written over in place, with a clock; what stays is written above it."""
 
     def __init__(self, write: Callable[[str], None] | None = None) -> None:
+        super().__init__()
         self._write = write or _to_stderr
         self._began = time.monotonic()
         self._frames = itertools.cycle("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if _speaks_unicode() else "|/-\\")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyservice_core.cli.errors import INTERRUPTED
+from anyservice_core.cli.lazy import Group
 from anyservice_core.cli.manners import manners, with_output
 from anyservice_core.cli.options import cloud, connected, connection, project
 from anyservice_core.cli.progress import say
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["rollout"]
 
 
-@click.group(no_args_is_help=True)
+@click.group(cls=Group, no_args_is_help=True)
 def rollout() -> None:
     """Bring a new version to users step by step, and take it back by itself if it is worse."""
 

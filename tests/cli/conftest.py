@@ -114,7 +114,8 @@ def running(run: Run, config: Path) -> None:
 # ── a real terminal ─────────────────────────────────────────────────────────
 
 BESIDE_A_PLANE = """
-import fcntl, sys, termios
+import fcntl, signal, sys, termios
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner in the background ignores it
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches it
 from anyservice_core.cli import root
 from anyservice_core.testing import FakePlane
@@ -147,14 +148,23 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self.screen, keys.encode())
 
+    def insist(self, keys: str, words: str) -> None:
+        """Type until these words are there: Python misses a Ctrl-C in the instant before it begins to read."""
+        while words not in self.text:
+            assert time.monotonic() < self.deadline, self.text
+            self.type(keys)
+            patience = time.monotonic() + 2
+            while words not in self.text and (left := patience - time.monotonic()) > 0:
+                self._read(left)
+
     def end(self) -> int:
         """Read to the end; give the exit code."""
         while self._read():
             pass
         return self.process.wait(timeout=10)
 
-    def _read(self) -> bool:
-        ready, _, _ = select.select([self.screen], [], [], max(0.0, self.deadline - time.monotonic()))
+    def _read(self, timeout_s: float = 30.0) -> bool:
+        ready, _, _ = select.select([self.screen], [], [], timeout_s)
         try:
             more = os.read(self.screen, 4096) if ready else b""
         except OSError:  # Linux says so when the other end has closed
