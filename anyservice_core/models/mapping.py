@@ -2,7 +2,7 @@
 
 On the way out, ``working_dir``, ``py_modules``, ``requirements``, ``env_vars`` and ``py_executable``
 have no place of their own: they are folded into each application's ``runtime_env``, over what the
-application says itself. On the way back they are left there, as the server gives no other form.
+application says itself (lists after what it lists). On the way back they are left there, as the server gives no other form.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from anyservice_core.models.wire import (
 __all__ = ["apply_from_config", "apply_from_version", "config_from_version", "service_id", "status_from_wire"]
 
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+_LISTS = ("py_modules", "excludes")
 _SERVE_OPTIONS = ("http_options", "grpc_options", "logging_config", "proxy_location")
 
 
@@ -95,7 +96,9 @@ def _shared_runtime_env(config: ServiceConfig) -> dict[str, Any]:
 
 def _with_runtime_env(application: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
     own = application.get("runtime_env") or {}
-    merged = {**own, **shared}
+    # Lists add up: what an application brings of its own it still needs.
+    added = {name: [*own[name], *shared[name]] for name in _LISTS if own.get(name) and shared.get(name)}
+    merged = {**own, **shared, **added}
     if own.get("env_vars") and shared.get("env_vars"):
         merged["env_vars"] = {**own["env_vars"], **shared["env_vars"]}
     return {**application, "runtime_env": merged} if merged else dict(application)

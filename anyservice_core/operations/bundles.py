@@ -38,14 +38,25 @@ def is_local(path: str) -> bool:
 
 def has_local(config: ServiceConfig) -> bool:
     """Whether anything in ``config`` is on this machine only."""
-    return any(is_local(path) for path in _paths(config)) or isinstance(config.requirements, str)
+    files = [
+        config.requirements,
+        *(_own(application, config).get("pip") for application in config.applications),
+    ]
+    return any(is_local(path) for path in _paths(config)) or any(isinstance(file, str) for file in files)
 
 
 def _paths(config: ServiceConfig) -> list[str]:
     parts = [config.model_dump(include={"working_dir", "py_modules"})]
-    parts += [application.get("runtime_env") or {} for application in config.applications]
+    parts += [_own(application, config) for application in config.applications]
     folders = [part["working_dir"] for part in parts if part.get("working_dir")]
     return folders + [module for part in parts for module in part.get("py_modules") or ()]
+
+
+def _own(application: Mapping[str, Any], config: ServiceConfig) -> dict[str, Any]:
+    """The application's ``runtime_env`` without what the config says for all: that is never looked at."""
+    shared = {"working_dir": config.working_dir, "pip": config.requirements}
+    env = application.get("runtime_env") or {}
+    return {name: value for name, value in env.items() if shared.get(name) is None}
 
 
 def upload_all(config: ServiceConfig, cloud_id: str) -> Op[ServiceConfig]:
@@ -73,13 +84,14 @@ class _Uploads:
     def applications(self, config: ServiceConfig) -> Op[list[dict[str, Any]]]:
         changed = []
         for application in config.applications:
-            own = application.get("runtime_env")
-            env = (yield from self.part(own)) if own else None
-            changed.append({**application, "runtime_env": env} if env else application)
+            env = yield from self.part(_own(application, config))
+            changed.append(
+                {**application, "runtime_env": env} if application.get("runtime_env") else application
+            )
         return changed
 
     def part(self, part: Mapping[str, Any]) -> Op[dict[str, Any]]:
-        """A mapping with ``working_dir`` and ``py_modules``, uploaded."""
+        """A mapping with ``working_dir``, ``py_modules`` and ``pip``: uploaded, and read."""
         changed = dict(part)
         excludes = (*(part.get("excludes") or ()), *self.excludes)
         if folder := part.get("working_dir"):
@@ -89,6 +101,8 @@ class _Uploads:
             for module in modules:
                 uris.append((yield from self.one(module, excludes, module=True)))  # noqa: PERF401  # no yield in there
             changed["py_modules"] = uris
+        if isinstance(file := part.get("pip"), str):
+            changed["pip"] = yield from Call(bundle.read_requirements, (file,))
         return changed
 
     def one(self, path: str, excludes: tuple[str, ...], *, module: bool) -> Op[str]:

@@ -285,19 +285,18 @@ def presigned(shapes, **fields):
 
 
 def test_preparing_replaces_folders_by_their_uris(hold, shapes, ground):
-    """Each folder is sent once, to the place that the server names, and its zip is removed."""
+    """The folder is sent once, to the place that the server names, and its zip is removed; none that it overrides is."""
     config = CONFIG.options(
         working_dir="app",
         applications=[
-            {"import_path": "main:app", "runtime_env": {"working_dir": "app", "pip": ["a"]}},
+            {"import_path": "main:app", "runtime_env": {"working_dir": "old", "pip": ["a"]}},
             {"import_path": "main:b", "runtime_env": {"working_dir": "s3://b/other.zip"}},
         ],
     )
     zipped = Zip()
     talk = hold(prepare(config), *ground[:2], zipped, presigned(shapes), shapes.reply(status=200))
     assert talk.result.working_dir == "s3://b/pkg_1.zip"
-    assert talk.result.applications[0]["runtime_env"] == {"working_dir": "s3://b/pkg_1.zip", "pip": ["a"]}
-    assert talk.result.applications[1]["runtime_env"]["working_dir"] == "s3://b/other.zip"
+    assert [a["runtime_env"] for a in talk.result.applications] == [{"pip": ["a"]}, {}]
     assert talk.requests[2].json == {
         "file_name": "pkg_1.zip",
         "file_type": "runtime_env_packages",
@@ -356,6 +355,18 @@ def test_modules_requirements_and_excludes_go_along(hold, shapes, ground):
     assert calls == [("lib", ("*.bin",), True), ("requirements.txt",)]
     assert talk.result.py_modules == ["s3://b/pkg_1.zip"]
     assert talk.result.requirements == ["numpy==2"]
+
+
+def test_an_application_s_own_folder_and_requirements_are_sent(hold, shapes, ground):
+    """Where the config says nothing for all, each application's own environment is resolved, a folder once."""
+    own = {"working_dir": "app", "pip": "requirements.txt"}
+    applications = [{"import_path": "a:a", "runtime_env": own}, {"import_path": "b:b", "runtime_env": own}]
+    stored = presigned(shapes, file_exists=True)
+    talk = hold(
+        prepare(CONFIG.options(applications=applications)), *ground[:2], Zip(), stored, ["numpy"], ["numpy"]
+    )
+    resolved = {"working_dir": "s3://b/pkg_1.zip", "pip": ["numpy"]}
+    assert [a["runtime_env"] for a in talk.result.applications] == [resolved, resolved]
 
 
 def test_an_unsupported_storage_is_said_so(talk, shapes, ground):

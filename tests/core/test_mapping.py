@@ -29,6 +29,19 @@ def test_shared_settings_go_into_every_application():
     assert two["route_prefix"] is None
 
 
+def test_an_application_keeps_what_it_lists_itself():
+    """Modules and excludes for all come after its own instead of in their place."""
+    own = {"py_modules": ["s3://b/own.zip"], "excludes": ["*.own"]}
+    config = ServiceConfig(
+        applications=[{"import_path": "a:a", "runtime_env": own}, {"import_path": "b:b"}],
+        py_modules=["s3://b/shared.zip"],
+        excludes=["*.shared"],
+    )
+    one, two = (application["runtime_env"] for application in serve_config(config)["applications"])
+    assert one == {"py_modules": ["s3://b/own.zip", "s3://b/shared.zip"], "excludes": ["*.own", "*.shared"]}
+    assert two == {"py_modules": ["s3://b/shared.zip"], "excludes": ["*.shared"]}
+
+
 def test_the_rest_has_its_own_place():
     """The names that the API has for them."""
     body = apply_from_config(
