@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +63,12 @@ def has_environment(pid: int, name: str, value: str) -> bool:
 
 
 def has_lost_environment(pid: int) -> bool:
-    """Whether a process wrote over the environment it was born with, as those that set their title do."""
+    """Whether a process wrote over the environment it was born with, as those that set their title do.
+
+    A title covers it from the front, as far as it reaches and with zeros after it.
+    """
     environment = _environment(pid)
-    return environment is not None and b"=" not in environment
+    return environment is not None and not re.match(rb"[A-Za-z_][A-Za-z0-9_]*=", environment)
 
 
 def _environment(pid: int) -> bytes | None:

@@ -74,7 +74,7 @@ def test_orphans_that_set_their_title_are_known_too() -> None:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, MARK: "mine"},
+        env={MARK: "mine", **os.environ, "LAST": "x" * 5000},  # the title covers the mark, but not all of it
     ) as leader:
         assert leader.stdout
         assert leader.stdout.readline() == "up\n"
