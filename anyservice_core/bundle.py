@@ -27,7 +27,7 @@ import pathspec
 
 from anyservice_core.errors import ConfigError
 
-__all__ = ["ALWAYS_OUT", "Bundle", "build", "read_requirements"]
+__all__ = ["ALWAYS_OUT", "Bundle", "build", "read_requirements", "read_text"]
 
 ALWAYS_OUT: Final = (".git/", ".venv/", "venv/", "__pycache__/", ".env")
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
@@ -187,14 +187,21 @@ def _info(name: str, *, executable: bool) -> zipfile.ZipInfo:
     return info
 
 
-# ── requirements ────────────────────────────────────────────────────────────
+# ── text files ──────────────────────────────────────────────────────────────
+
+
+def read_text(field: str, path: str) -> str:
+    """The text of a file that ``field`` of a config names."""
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{field}: cannot read {path!r}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{field}: {path!r} is not a text file in UTF-8.") from None
 
 
 def read_requirements(path: str) -> list[str]:
     """The lines of a requirements file without comments and blanks."""
-    try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"requirements: cannot read {path!r}: {error.strerror}.") from None
+    lines = read_text("requirements", path).splitlines()
     bare = (line.split(" #")[0].strip() for line in lines if not line.lstrip().startswith("#"))
     return [line for line in bare if line]

@@ -1,5 +1,12 @@
 """The models that users write and read."""
 
+from anyservice_core.models.compute import (
+    ComputeConfig,
+    HeadNodeConfig,
+    MarketType,
+    MultiResourceComputeConfig,
+    WorkerNodeGroupConfig,
+)
 from anyservice_core.models.config import RayGCSExternalStorageConfig, ServiceConfig, TracingConfig
 from anyservice_core.models.enums import ServiceSortField, ServiceState, ServiceVersionState, SortOrder
 from anyservice_core.models.iterator import AsyncResultIterator, ResultIterator
@@ -7,6 +14,10 @@ from anyservice_core.models.status import ServiceId, ServiceStatus, ServiceVersi
 
 __all__ = [
     "AsyncResultIterator",
+    "ComputeConfig",
+    "HeadNodeConfig",
+    "MarketType",
+    "MultiResourceComputeConfig",
     "RayGCSExternalStorageConfig",
     "ResultIterator",
     "ServiceConfig",
@@ -18,4 +29,5 @@ __all__ = [
     "ServiceVersionStatus",
     "SortOrder",
     "TracingConfig",
+    "WorkerNodeGroupConfig",
 ]

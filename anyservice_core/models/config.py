@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
 
 from anyservice_core.errors import ConfigError
+from anyservice_core.models.checked import Checked
+from anyservice_core.models.compute import ComputeConfig, MultiResourceComputeConfig
 from anyservice_core.models.yamlfile import read_yaml
 
-__all__ = ["RayGCSExternalStorageConfig", "ServiceConfig", "TracingConfig", "read_yaml"]
+__all__ = ["Connection", "RayGCSExternalStorageConfig", "ServiceConfig", "TracingConfig", "read_yaml"]
 
-_SECRET_FIELDS = frozenset({"env_vars"})
 _REFUSED_HTTP = ("host", "port", "root_path")
+_IMAGE = re.compile(r"([\w.-]+(:\d+)?/)?[\w./-]+(:[\w.-]+)?(@[\w.+-]+:[A-Fa-f0-9]+)?", re.ASCII)
 
 
-class _Model(BaseModel):
-    """Frozen, strict about names, and never raises pydantic's own error at a user."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-    if not TYPE_CHECKING:  # the type checker shall see the fields, not this
-
-        def __init__(self, **fields: Any) -> None:
-            try:
-                super().__init__(**fields)
-            except ValidationError as error:
-                raise _config_error(type(self), error) from None
-            if problem := self._problem():
-                raise ConfigError(f"{type(self).__name__}: {problem}.")
-
-    def _problem(self) -> str | None:
-        """What does not fit together. Asked of what users make, never of what servers have: see ``mapping.py``."""
-        return None
-
-    def options(self, **fields: Any) -> Self:
-        """A copy with these fields overwritten, checked like a new one."""
-        own = {name: getattr(self, name) for name in self.model_fields_set}
-        return type(self)(**{**own, **fields})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Only plain JSON values; fields that are ``None`` are left out."""
-        return {k: v for k, v in self.model_dump(mode="json").items() if v is not None}
-
-
-class RayGCSExternalStorageConfig(_Model):
+class RayGCSExternalStorageConfig(Checked):
     """External storage for Ray's Global Control Store; customer-hosted clouds only.
 
     ``enabled`` switches it on, otherwise the rest is ignored. ``address`` is the Redis instance and
@@ -60,7 +32,7 @@ class RayGCSExternalStorageConfig(_Model):
     certificate_path: str | None = None
 
 
-class TracingConfig(_Model):
+class TracingConfig(Checked):
     """Telemetry of the requests that an application handles; customer-hosted clouds only.
 
     ``exporter_import_path`` names a function without arguments that returns ``list[SpanProcessor]``;
@@ -78,13 +50,36 @@ def _three_numbers(version: str) -> str:
     return version
 
 
-class ServiceConfig(_Model):
+def _written_out(given: Any) -> Any:
+    """A compute config as a user writes it: a name stays one, a mapping becomes the model that it looks like."""
+    if isinstance(given, Mapping):
+        kind = MultiResourceComputeConfig if "configs" in given else ComputeConfig
+        return kind(**{str(key): value for key, value in given.items()})
+    if given is not None and not isinstance(given, str | ComputeConfig | MultiResourceComputeConfig):
+        raise ValueError("is neither the name of a compute config nor one written out")
+    return given
+
+
+class Connection(Checked):
+    """A connection to a service of somebody else's that the organization has, by type and name."""
+
+    type: Annotated[Literal["DATABRICKS"], BeforeValidator(lambda kind: str(kind).upper())] = "DATABRICKS"
+    name: Annotated[str, Field(min_length=1)]
+
+
+def _connection(given: Any) -> Any:
+    return Connection(**given) if isinstance(given, Mapping) else given
+
+
+class ServiceConfig(Checked):
     """Everything that defines one version of a service.
 
     Only ``name`` and ``applications`` are needed. ``applications`` are Ray Serve's, each with an
     ``import_path`` of the form ``module:variable``. A local ``working_dir`` or ``py_modules`` entry is
     uploaded on deploy; a URI is passed on as it is. ``cloud``, ``project``, ``compute_config`` and
-    the image default to the organization's. ``version_name`` lets a retry recognise its own version.
+    the image default to the organization's; ``compute_config`` is a name such as ``gpu:3`` or a ``ComputeConfig``.
+    ``version_name`` lets a retry recognise its own version; without one the server makes one up.
+    ``connections`` are ids, or mappings of ``type`` and ``name``.
     Raises ``ConfigError`` naming each field that cannot work.
     """
 
@@ -95,7 +90,9 @@ class ServiceConfig(_Model):
     containerfile: str | None = None
     registry_login_secret: str | None = None
     ray_version: Annotated[str, AfterValidator(_three_numbers)] | None = None
-    compute_config: str | dict[str, Any] | None = None
+    compute_config: Annotated[
+        str | ComputeConfig | MultiResourceComputeConfig | None, BeforeValidator(_written_out)
+    ] = None
     working_dir: str | None = None
     excludes: list[str] | None = None
     requirements: str | list[str] | None = None
@@ -112,7 +109,7 @@ class ServiceConfig(_Model):
     ray_gcs_external_storage_config: RayGCSExternalStorageConfig | None = None
     tracing_config: TracingConfig | None = None
     tags: dict[str, str] | None = None
-    connections: list[str] | None = None
+    connections: list[Annotated[Connection | str, BeforeValidator(_connection)]] | None = None
 
     def _problem(self) -> str | None:
         return next(_problems(self), None)
@@ -164,6 +161,8 @@ def _problems(config: ServiceConfig) -> Iterator[str]:
             yield f"applications.{index}.{problem}"
     if config.image_uri and config.containerfile:
         yield "image_uri and containerfile exclude each other; keep one"
+    if config.image_uri is not None and not _IMAGE.fullmatch(config.image_uri.strip()):
+        yield f"image_uri: {config.image_uri!r} is not of the form [host/]name[:tag][@digest]"
     if config.registry_login_secret and not config.image_uri:
         yield "registry_login_secret goes with an image_uri"
     for option in _REFUSED_HTTP:
@@ -180,30 +179,3 @@ def _application_problem(application: Mapping[str, Any]) -> str | None:
     if not isinstance(path, str) or not re.fullmatch(r"[^:]+:[^:]+", path):
         return f"import_path: {path!r} is not of the form 'module:variable'"
     return None
-
-
-def _config_error(kind: type[BaseModel], error: ValidationError) -> ConfigError:
-    lines = [_line(kind, detail) for detail in error.errors(include_url=False)]
-    said = "; ".join(lines)
-    return ConfigError(f"{kind.__name__}: {said}" + ("" if said.endswith("?") else "."))
-
-
-def _line(kind: type[BaseModel], detail: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        return f"{where}: no such field{_did_you_mean(where, kind)}"
-    if detail["type"] == "missing":
-        return f"{where}: missing"
-    quote = detail["type"] == "string_type" and not isinstance(detail["input"], dict | list | None)
-    said = "must be text; put it in quotes" if quote else str(detail["msg"])
-    said = said.removeprefix("Value error, ").rstrip(".")
-    if not where:
-        return said
-    given = detail["input"]
-    secret = detail["loc"][0] in _SECRET_FIELDS or not isinstance(given, str | int | float | bool)
-    return f"{where}: {said}" if secret else f"{where}: {said}, not {given!r}"
-
-
-def _did_you_mean(name: str, kind: type[BaseModel]) -> str:
-    close = difflib.get_close_matches(name, kind.model_fields, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

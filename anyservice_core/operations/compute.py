@@ -1,25 +1,33 @@
-"""From a compute config (none, a name, or written out) to the id that a deploy needs, and its cloud."""
+"""From a compute config (none, a name, or written out) to the id that a deploy needs, and its cloud.
+
+One that is written out has to be registered, which leaves something behind on the server. So it is compared first
+with those that the service's own versions run on, and registered only if it differs from each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from anyservice_core.effects import Op, Request
-from anyservice_core.errors import ConfigError
+from anyservice_core.errors import ConfigError, NotFoundError
+from anyservice_core.models.compute import ComputeConfig, MultiResourceComputeConfig
 from anyservice_core.models.config import ServiceConfig
-from anyservice_core.models.wire import ComputeConfigWire, ComputeTemplateWire
-from anyservice_core.operations import directory
+from anyservice_core.models.machines import deployment, is_same, template
+from anyservice_core.models.wire import (
+    CloudResourceWire,
+    ComputeConfigWire,
+    ComputeSpec,
+    ComputeTemplateWire,
+    DeploymentSpec,
+)
+from anyservice_core.operations import directory, inside
 from anyservice_core.operations.sending import send, send_page
 
-__all__ = ["Compute", "resolve"]
+__all__ = ["TEMPLATES", "Compute", "Wanted", "cloud_of", "find", "register", "resolve", "stored"]
 
-_MARKETS: Mapping[str, tuple[bool, bool]] = {
-    "ON_DEMAND": (False, False),
-    "SPOT": (True, False),
-    "PREFER_SPOT": (True, True),
-}
+TEMPLATES = "/api/v2/compute_templates/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +38,64 @@ class Compute:
     cloud_id: str
 
 
-def resolve(config: ServiceConfig) -> Op[Compute]:
-    """The compute config that ``config`` means."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A compute config that is to be registered in a cloud."""
+
+    cloud_id: str
+    spec: dict[str, Any]
+
+
+def resolve(config: ServiceConfig, live: Sequence[str] = ()) -> Op[Compute]:
+    """The compute config that ``config`` means.
+
+    ``live`` are the ids of those in use: one that is written out and equal to one of them is not registered again.
+    """
+    found = yield from find(config, live)
+    return (yield from register(found)) if isinstance(found, Wanted) else found
+
+
+def find(config: ServiceConfig, live: Sequence[str] = ()) -> Op[Compute | Wanted]:
+    """The same without leaving anything behind: where none fits, what there is to register."""
     wanted = config.compute_config
     if isinstance(wanted, str):
         return (yield from _named(wanted, config.cloud))
-    cloud = config.cloud or (wanted.get("cloud") if wanted else None)
-    cloud_id = yield from directory.cloud_id(cloud)
-    default = yield from _default(cloud_id)
-    if wanted is None:
-        return Compute(default.id, cloud_id)
-    created = yield from _created(wanted, cloud_id, default)
-    return Compute(created.id, cloud_id)
+    if wanted is not None:
+        return (yield from _written_out(wanted, config.cloud, live))
+    if config.cloud is None and (ours := (yield from _workspace_s())):
+        return ours
+    cloud_id = yield from directory.cloud_id(config.cloud)
+    return Compute((yield from _default(cloud_id)).id, cloud_id)
 
 
-def _default(cloud_id: str) -> Op[ComputeConfigWire]:
-    request = Request("GET", "/ext/v0/cluster_computes/default", params={"cloud_id": cloud_id})
+def register(wanted: Wanted) -> Op[Compute]:
+    """Create a compute config without a name."""
+    body = {"config": wanted.spec, "anonymous": True, "new_version": True}
+    made = yield from send(Request("POST", TEMPLATES, json=body), ComputeTemplateWire)
+    return Compute(made.id, wanted.cloud_id)
+
+
+def cloud_of(config: ServiceConfig) -> Op[str]:
+    """The cloud that ``config`` is for."""
+    wanted = config.compute_config
+    if isinstance(wanted, str):
+        return (yield from _named(wanted, config.cloud)).cloud_id
+    return (yield from directory.cloud_id(config.cloud or (wanted.cloud if wanted else None)))
+
+
+def stored(id: str) -> Op[ComputeTemplateWire]:
+    """A compute config by its id. None ever changes: what is edited becomes another version."""
+    return (yield from send(Request("GET", f"{TEMPLATES}{id}", lasting=True), ComputeTemplateWire))
+
+
+def _default(cloud_id: str, resource_id: str | None = None) -> Op[ComputeConfigWire]:
+    params = {"cloud_id": cloud_id, "cloud_resource_id": resource_id}
+    given = {name: value for name, value in params.items() if value is not None}
+    request = Request("GET", "/ext/v0/cluster_computes/default", params=given)
     return (yield from send(request, ComputeConfigWire))
+
+
+# ── by name ─────────────────────────────────────────────────────────────────
 
 
 def _named(name: str, cloud: str | None) -> Op[Compute]:
@@ -60,11 +109,20 @@ def _named(name: str, cloud: str | None) -> Op[Compute]:
     }
     if cloud is not None:
         search["cloud_id"] = yield from directory.cloud_id(cloud)
-    request = Request("POST", "/api/v2/compute_templates/search", json=search)
+    request = Request("POST", f"{TEMPLATES}search", json=search)
     found = (yield from send_page(request, ComputeTemplateWire)).results
     if not found:
         raise ConfigError(f"compute_config: none is called {name!r}.", hint="Leave it out for the default.")
+    if cloud is not None and found[0].config.cloud_id != search["cloud_id"]:
+        raise _elsewhere(name, cloud)
     return Compute(found[0].id, found[0].config.cloud_id)
+
+
+def _elsewhere(compute_config: str, cloud: str) -> ConfigError:
+    return ConfigError(
+        f"compute_config: {compute_config!r} is not in cloud {cloud!r}.",
+        hint="Give one of the two, or make them fit.",
+    )
 
 
 def _split(name: str) -> tuple[str, int]:
@@ -77,50 +135,69 @@ def _split(name: str) -> tuple[str, int]:
     return base, int(version)
 
 
-def _created(spec: Mapping[str, Any], cloud_id: str, default: ComputeConfigWire) -> Op[ComputeTemplateWire]:
-    body = {"config": template(spec, cloud_id, default), "anonymous": True, "new_version": True}
-    return (yield from send(Request("POST", "/api/v2/compute_templates/", json=body), ComputeTemplateWire))
+# ── written out ─────────────────────────────────────────────────────────────
 
 
-def template(spec: Mapping[str, Any], cloud_id: str, default: ComputeConfigWire) -> dict[str, Any]:
-    """A compute config written out by a user, as the API wants it."""
-    _refuse_unknown(spec)
-    workers = [_worker(node) for node in spec.get("worker_nodes") or ()]
-    deployment = {
-        "head_node_type": _head(spec.get("head_node"), default, has_workers=bool(workers)),
-        "worker_node_types": workers,
-        "auto_select_worker_config": spec.get("worker_nodes") is None,
-        "flags": {
-            "allow-cross-zone-autoscaling": bool(spec.get("enable_cross_zone_scaling")),
-            **(spec.get("flags") or {}),
-        },
-    }
-    return {"cloud_id": cloud_id, "deployment_configs": [deployment], **deployment}
+def _written_out(
+    wanted: ComputeConfig | MultiResourceComputeConfig, cloud: str | None, live: Sequence[str]
+) -> Op[Compute | Wanted]:
+    cloud_id = yield from directory.cloud_id(cloud or wanted.cloud)
+    if (
+        cloud
+        and wanted.cloud
+        and cloud != wanted.cloud
+        and (yield from directory.cloud_id(wanted.cloud)) != cloud_id
+    ):
+        raise _elsewhere(f"cloud: {wanted.cloud}", cloud)
+    deployments = []
+    for part, flags in _parts(wanted):
+        default = None if part.head_node else (yield from _usual(cloud_id, part.cloud_resource))
+        deployments.append(deployment(part, default, flags))
+    spec = template(cloud_id, deployments)
+    for id in dict.fromkeys(live):
+        if is_same((yield from stored(id)).config, ComputeSpec.model_validate(spec)):
+            return Compute(id, cloud_id)
+    return Wanted(cloud_id, spec)
 
 
-def _refuse_unknown(spec: Mapping[str, Any]) -> None:
-    known = {"cloud", "head_node", "worker_nodes", "enable_cross_zone_scaling", "flags"}
-    if unknown := sorted(set(spec) - known):
-        raise ConfigError(
-            f"compute_config.{unknown[0]}: not known to an inline compute config.",
-            hint=f"Known are {', '.join(sorted(known))}; for anything else register it and give its name.",
-        )
+def _parts(
+    wanted: ComputeConfig | MultiResourceComputeConfig,
+) -> list[tuple[ComputeConfig, dict[str, Any] | None]]:
+    if isinstance(wanted, ComputeConfig):
+        return [(wanted, None)]
+    return [(part, wanted.flags) for part in wanted.configs]
 
 
-def _head(node: Mapping[str, Any] | None, default: ComputeConfigWire, *, has_workers: bool) -> dict[str, Any]:
-    instance = node["instance_type"] if node else default.config.head_node_type.instance_type
-    head = {"name": "head-node", "instance_type": instance}
-    # A head that has workers beside it takes no work of its own.
-    return {**head, "resources": {"cpu": 0, "gpu": 0}} if has_workers else head
+def _usual(cloud_id: str, resource: str | None) -> Op[DeploymentSpec]:
+    """What a cluster is made of in this cloud, and in this part of it."""
+    known = (yield from _resource(cloud_id, resource)) if resource else None
+    return (yield from _default(cloud_id, known)).config
 
 
-def _worker(node: Mapping[str, Any]) -> dict[str, Any]:
-    spot, fallback = _MARKETS[str(node.get("market_type", "ON_DEMAND")).upper()]
-    return {
-        "name": node.get("name") or node["instance_type"],
-        "instance_type": node["instance_type"],
-        "min_workers": node.get("min_nodes", 0),
-        "max_workers": node.get("max_nodes", 10),
-        "use_spot": spot,
-        "fallback_to_ondemand": fallback,
-    }
+def _resource(cloud_id: str, name: str) -> Op[str | None]:
+    path = f"/api/v2/clouds/{cloud_id}/find_cloud_resource_by_name"
+    request = Request("POST", path, params={"cloud_resource_name": name}, lasting=True)
+    try:
+        return (yield from send(request, CloudResourceWire)).cloud_resource_id
+    except NotFoundError:
+        raise ConfigError(f"compute_config.cloud_resource: the cloud has none called {name!r}.") from None
+
+
+# ── inside a workspace ──────────────────────────────────────────────────────
+
+
+def _workspace_s() -> Op[Compute | Wanted | None]:
+    """What the workspace runs on; one that picks its own workers is not for services, so the cloud's is taken then."""
+    ours = yield from inside.cluster()
+    if ours is None or not ours.cluster_compute_id:
+        return None
+    config = (yield from stored(ours.cluster_compute_id)).config
+    if not config.auto_select_worker_config:
+        return Compute(ours.cluster_compute_id, config.cloud_id)
+    usual = (yield from _default(config.cloud_id)).config
+    head = usual.head_node_type
+    idle = head.model_copy(update={"resources": {**(head.resources or {}), "CPU": 0}})
+    changes = {"head_node_type": idle, "auto_select_worker_config": True, "flags": config.flags}
+    return Wanted(
+        config.cloud_id, usual.model_copy(update=changes).model_dump(mode="json", exclude_none=True)
+    )

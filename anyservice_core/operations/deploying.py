@@ -16,6 +16,7 @@ from anyservice_core.models.wire import AccessWire, ApplyService, ServiceWire, V
 from anyservice_core.operations import bundles, compute, directory, images
 from anyservice_core.operations.applying import Adopted, already_there, apply, carries
 from anyservice_core.operations.lookup import by_id, locate, namesakes
+from anyservice_core.operations.notices import Ignored
 from anyservice_core.operations.services import percent
 
 __all__ = ["Deployed", "Ignored", "deploy", "prepare", "shift"]
@@ -31,17 +32,6 @@ class Deployed:
 
     def __str__(self) -> str:
         return f"{self.service}: version {self.version} deployed; it will answer at {self.query_url}"
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """An option that has no meaning in this case was left out."""
-
-    option: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.option} is ignored: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from anyservice_core.effects import Op, Request
 from anyservice_core.errors import ConfigError, NotFoundError
 from anyservice_core.models.wire import CloudWire, ProjectWire, UserWire
+from anyservice_core.operations import inside
 from anyservice_core.operations.sending import exchange, read, send, send_page
 
 __all__ = ["cloud_id", "me", "project_id", "project_name"]
@@ -14,18 +15,18 @@ __all__ = ["cloud_id", "me", "project_id", "project_name"]
 
 def me() -> Op[UserWire]:
     """The user whose token this is."""
-    return (yield from send(Request("GET", "/api/v2/userinfo/"), UserWire))
+    return (yield from send(Request("GET", "/api/v2/userinfo/", lasting=True), UserWire))
 
 
 def cloud_id(name: str | None) -> Op[str]:
-    """The cloud of that name, or the organization's default. An id stands for itself."""
+    """The cloud of that name; without one the workspace's, or the organization's default. An id stands for itself."""
     if name is not None and name.startswith("cld_"):
         return name
     if name is None:
-        return (yield from send(Request("GET", "/ext/v0/clouds/default"), CloudWire)).id
+        return (yield from _usual_cloud())
     try:
         cloud = yield from send(
-            Request("POST", "/api/v2/clouds/find_by_name", json={"name": name}), CloudWire
+            Request("POST", "/api/v2/clouds/find_by_name", json={"name": name}, lasting=True), CloudWire
         )
     except NotFoundError:
         raise ConfigError(
@@ -34,20 +35,36 @@ def cloud_id(name: str | None) -> Op[str]:
     return cloud.id
 
 
+def _usual_cloud() -> Op[str]:
+    ours = yield from inside.workspace()
+    if ours and ours.cloud_id:
+        return ours.cloud_id
+    return (yield from send(Request("GET", "/ext/v0/clouds/default", lasting=True), CloudWire)).id
+
+
 def project_id(name: str | None, cloud: str | None) -> Op[str]:
-    """The project of that name, within the cloud (an id) if one is given; without a name its default one.
+    """The project of that name, within the cloud (an id) if one is given; without a name the workspace's or default one.
 
     An id stands for itself.
     """
     if name is not None and name.startswith("prj_"):
         return name
     if name is None:
-        where = Request("GET", "/ext/v0/projects/default_project", params={"parent_cloud_id": cloud})
-        return (yield from send(where, ProjectWire)).id
-    found = (yield from _project_in(name, cloud)) if cloud else (yield from _project_anywhere(name))
+        return (yield from _usual_project(cloud))
+    found = (yield from _project_in(name, cloud)) if cloud else None
+    found = found or (yield from _project_anywhere(name, cloud))
     if found is None:
         raise ConfigError(f"project: no project is called {name!r}.", hint="Leave it out for the default.")
     return found.id
+
+
+def _usual_project(cloud: str | None) -> Op[str]:
+    ours = yield from inside.workspace()
+    if ours and ours.project_id and cloud in {None, ours.cloud_id}:
+        return ours.project_id
+    params = {"parent_cloud_id": cloud}
+    request = Request("GET", "/ext/v0/projects/default_project", params=params, lasting=True)
+    return (yield from send(request, ProjectWire)).id
 
 
 def _project_in(name: str, cloud: str) -> Op[ProjectWire | None]:
@@ -64,7 +81,7 @@ class _Found(BaseModel):
     results: list[ProjectWire] = []
 
 
-def _project_anywhere(name: str) -> Op[ProjectWire | None]:
+def _project_anywhere(name: str, cloud: str | None) -> Op[ProjectWire | None]:
     request = Request("GET", "/api/v2/projects/find_by_name", params={"name": name})
     try:
         reply = yield from exchange(request)
@@ -72,7 +89,10 @@ def _project_anywhere(name: str) -> Op[ProjectWire | None]:
         return None
     found = read(request, reply, _Found)
     either = [found.result] if found.result else found.results
-    return next((project for project in either if project.name == name), None)
+    fits = (
+        project for project in either if project.name == name and cloud in {None, project.parent_cloud_id}
+    )
+    return next(fits, None)
 
 
 def project_name(id: str) -> Op[str | None]:
@@ -80,7 +100,7 @@ def project_name(id: str) -> Op[str | None]:
     if not id:
         return None
     try:
-        project = yield from send(Request("GET", f"/api/v2/projects/{id}"), ProjectWire)
+        project = yield from send(Request("GET", f"/api/v2/projects/{id}", lasting=True), ProjectWire)
     except NotFoundError:
         return None
     return None if project.name == "default" else project.name

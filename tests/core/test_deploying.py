@@ -369,6 +369,15 @@ def test_an_application_s_own_folder_and_requirements_are_sent(hold, shapes, gro
     assert [a["runtime_env"] for a in talk.result.applications] == [resolved, resolved]
 
 
+@pytest.mark.parametrize(("count", "patterns"), [(1, ("*.md", "*.bin")), (2, ("*.bin",))])
+def test_a_folder_of_all_leaves_out_what_all_exclude(hold, shapes, ground, count, patterns):
+    """The only application's own patterns hold for it too; those of one of two do not."""
+    applications = [{"import_path": "a:a", "runtime_env": {"excludes": ["*.md"]}}, {"import_path": "b:b"}]
+    config = CONFIG.options(applications=applications[:count], working_dir="app", excludes=["*.bin"])
+    talk = hold(prepare(config), *ground[:2], Zip(), presigned(shapes, file_exists=True))
+    assert next(e.args for e in talk.effects if isinstance(e, Call)) == ("app", patterns, False)
+
+
 def test_an_unsupported_storage_is_said_so(talk, shapes, ground):
     """Better than a PUT to a URL that is not one."""
     answers = [*ground[:2], Zip(), presigned(shapes, url_scheme="smart_open")]
@@ -397,32 +406,6 @@ def test_an_unknown_compute_config_is_named(talk, shapes):
         talk.hold(deploy(CONFIG.options(compute_config="gpu:new")), [shapes.page()])
 
 
-def test_an_inline_compute_config_is_registered(hold, shapes, ground):
-    """The head that has workers beside it takes no work."""
-    spec = {
-        "head_node": {"instance_type": "m5.xlarge"},
-        "worker_nodes": [
-            {"instance_type": "g5.xlarge", "min_nodes": 1, "max_nodes": 2, "market_type": "SPOT"}
-        ],
-    }
-    made = shapes.result({"id": "cpt_8", "config": {"cloud_id": "cld_1"}})
-    config = CONFIG.options(compute_config=spec)
-    talk = hold(
-        deploy(config), shapes.page(), *ground[:2], made, *ground[2:], shapes.result(shapes.service())
-    )
-    sent = talk.requests[3].json
-    assert sent["anonymous"] is True
-    assert sent["config"]["head_node_type"]["resources"] == {"cpu": 0, "gpu": 0}
-    assert sent["config"]["worker_node_types"][0]["use_spot"] is True
-    assert talk.requests[-1].json["compute_config_id"] == "cpt_8"
-
-
-def test_an_unknown_field_of_an_inline_compute_config_is_named(talk, shapes, ground):
-    """It is not dropped in silence."""
-    with pytest.raises(ConfigError, match=r"compute_config\.head: not known"):
-        talk.hold(deploy(CONFIG.options(compute_config={"head": {}})), [shapes.page(), *ground[:2]])
-
-
 def test_an_image_uri_becomes_a_build(hold, shapes, ground):
     """The registry's secret goes along by name."""
     config = CONFIG.options(image_uri="docker.io/me/img:1", registry_login_secret="sec")
@@ -431,12 +414,6 @@ def test_an_image_uri_becomes_a_build(hold, shapes, ground):
     talk = hold(deploy(config), *answers)
     assert talk.requests[4].json == {"image_uri": "docker.io/me/img:1", "registry_login_secret": "sec"}
     assert talk.requests[-1].json["build_id"] == "bld_9"
-
-
-def test_a_containerfile_is_refused_by_name(talk, shapes, ground):
-    """With the way out."""
-    with pytest.raises(ConfigError, match="containerfile: .* image_uri"):
-        talk.hold(deploy(CONFIG.options(containerfile="Containerfile")), [shapes.page(), *ground[:2]])
 
 
 def test_cloud_and_project_are_found_by_name(hold, shapes, ground):
@@ -455,7 +432,7 @@ def test_an_unknown_cloud_or_project_is_named(talk, shapes, ground):
     with pytest.raises(ConfigError, match="cloud: no cloud is called 'prod'"):
         talk.hold(deploy(CONFIG, cloud="prod"), [shapes.page(), shapes.error(404)])
     with pytest.raises(ConfigError, match="project: no project is called 'shop'"):
-        talk.hold(deploy(CONFIG, project="shop"), [shapes.page(), *ground[:3], shapes.page()])
+        talk.hold(deploy(CONFIG, project="shop"), [shapes.page(), *ground[:3], shapes.page(), shapes.page()])
 
 
 def test_a_write_is_marked_as_not_to_be_repeated(hold, shapes, ground):

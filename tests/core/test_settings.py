@@ -270,7 +270,9 @@ tokens = st.sampled_from([None, "sss_a"])
     given_host=hosts,
     given_token=tokens,
 )
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@hypothesis_settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 def test_what_is_explained_is_what_is_used(home, plane, credentials, *, variables, given_host, given_token):
     """Both come from one walk through the places."""
     plane()
