@@ -59,11 +59,17 @@ def _own(application: Mapping[str, Any], config: ServiceConfig) -> dict[str, Any
     return {name: value for name, value in env.items() if shared.get(name) is None}
 
 
+def _excludes(config: ServiceConfig) -> tuple[str, ...]:
+    """The patterns for a folder of all. What one of several applications excludes, another may need."""
+    only = config.applications[0] if len(config.applications) == 1 else {}
+    return (*((only.get("runtime_env") or {}).get("excludes") or ()), *(config.excludes or ()))
+
+
 def upload_all(config: ServiceConfig, cloud_id: str) -> Op[ServiceConfig]:
     """``config`` with every local path replaced by the URI of its content, each folder uploaded once."""
     if not has_local(config):
         return config
-    uploads = _Uploads(cloud_id, tuple(config.excludes or ()))
+    uploads = _Uploads(cloud_id, _excludes(config))
     changed: dict[str, Any] = yield from uploads.part(
         config.model_dump(include={"working_dir", "py_modules"})
     )
