@@ -204,7 +204,7 @@ class Client(_Base):
             case Request():
                 return self._memory.find(effect) or self._memory.keep(effect, self._transport.send(effect))
             case Upload():
-                return self._transport.upload(effect)
+                return self._transport.upload(effect, self.on_report or _untold)
             case Sleep():
                 return time.sleep(_seconds(effect))
             case Now():
@@ -296,7 +296,7 @@ class AsyncClient(_Base):
                     effect, await self._transport.send(effect)
                 )
             case Upload():
-                return await self._transport.upload(effect)
+                return await self._transport.upload(effect, self._tell)
             case Sleep():
                 return await anyio.sleep(_seconds(effect))
             case Now():
@@ -313,6 +313,10 @@ class AsyncClient(_Base):
                 return await self._together(ops)
             case _:
                 assert_never(effect)
+
+    async def _tell(self, event: Any) -> None:
+        if self.on_report:
+            await _settle(self.on_report(event))
 
     async def _together(self, ops: Sequence[Op[T]]) -> list[T]:
         results: dict[int, T] = {}
@@ -344,6 +348,10 @@ class AsyncClient(_Base):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _untold(_event: Any) -> None:
+    """Nobody watches."""
 
 
 def _seconds(sleep: Sleep) -> float:

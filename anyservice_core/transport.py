@@ -12,12 +12,13 @@ import json
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import anyio
 import httpx
@@ -27,9 +28,10 @@ from anyservice_core.errors import ConfigError, DecodeError, TransportError
 from anyservice_core.operations.sending import place
 from anyservice_core.settings import Settings
 
-__all__ = ["AsyncTransport", "Memory", "Transport"]
+__all__ = ["AsyncTransport", "Memory", "Transport", "Uploading"]
 
 _CHUNK: Final = 1 << 18
+_WORTH_TELLING: Final = 4_000_000  # bytes
 _LONGEST_CONNECT_S: Final = 10.0
 LONGER: Final = 2.0  # how many bounds a whole answer may take: one to begin, one to come in
 LASTS_S: Final = 300.0
@@ -147,6 +149,33 @@ def _upload_headers(upload: Upload) -> dict[str, str]:
     return {"Content-Length": str(upload.path.stat().st_size), **upload.headers}
 
 
+@dataclass(frozen=True, slots=True)
+class Uploading:
+    """Reported each tenth of the way of an upload that takes its time; in bytes."""
+
+    sent: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"uploaded {self.sent / 1e6:.1f} of {self.size / 1e6:.1f} MB"
+
+
+class _Meter:
+    """Watches what goes by."""
+
+    def __init__(self, path: Path) -> None:
+        self.size = path.stat().st_size
+        self.sent = self.tenths = 0
+
+    def passes(self, chunk: bytes) -> Iterator[Uploading]:
+        """What there is to tell after this chunk. Small files are over before anybody wonders."""
+        self.sent += len(chunk)
+        tenths = self.sent * 10 // self.size
+        if tenths > self.tenths and self.size >= _WORTH_TELLING:
+            yield Uploading(self.sent, self.size)
+        self.tenths = tenths
+
+
 class Memory:
     """Good answers to ``lasting`` requests, for ``LASTS_S`` seconds; the oldest go when there are too many."""
 
@@ -187,9 +216,9 @@ class Transport:
         with self._setup.ours(request), client.stream(**self._setup.arguments(request)) as response:
             return _reply(response, b"".join(self._setup.in_time(request, response.iter_bytes())))
 
-    def upload(self, upload: Upload) -> Reply:
+    def upload(self, upload: Upload, tell: Callable[[Any], Any]) -> Reply:
         with self._setup.ours(upload), upload.path.open("rb") as file:
-            chunks = iter(lambda: file.read(_CHUNK), b"")
+            chunks = _told_chunks(file, _Meter(upload.path), tell)
             response = self._outer().put(upload.url, content=chunks, headers=_upload_headers(upload))
             return _reply(response, response.content)
 
@@ -233,10 +262,11 @@ class AsyncTransport:
             response = await client.request(**self._setup.arguments(request))
             return _reply(response, response.content)
 
-    async def upload(self, upload: Upload) -> Reply:
+    async def upload(self, upload: Upload, tell: Callable[[Any], Awaitable[Any]]) -> Reply:
         with self._setup.ours(upload):
             headers = _upload_headers(upload)
-            response = await self._outer().put(upload.url, content=_chunks(upload.path), headers=headers)
+            chunks = _chunks(upload.path, _Meter(upload.path), tell)
+            response = await self._outer().put(upload.url, content=chunks, headers=headers)
             return _reply(response, response.content)
 
     async def close(self) -> None:
@@ -267,7 +297,16 @@ class AsyncTransport:
         self._setup.sign(request)
 
 
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
+def _told_chunks(file: BinaryIO, meter: _Meter, tell: Callable[[Any], Any]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+        for event in meter.passes(chunk):
+            tell(event)
+
+
+async def _chunks(path: Path, meter: _Meter, tell: Callable[[Any], Awaitable[Any]]) -> AsyncIterator[bytes]:
     async with await anyio.open_file(path, "rb") as file:
         while chunk := await file.read(_CHUNK):
             yield chunk
+            for event in meter.passes(chunk):
+                await tell(event)

@@ -228,6 +228,18 @@ def test_an_upload_is_the_file_with_its_length(both, tmp_path):
     assert asked[0].content == file.read_bytes()
 
 
+def test_a_long_upload_tells_how_far_it_is(both, tmp_path):
+    """Each tenth of the way; a short one is over before anybody wonders."""
+    events: list[object] = []
+    transport, _ = answering(fine)
+    for name, size in (("long.zip", 5_000_000), ("short.zip", 500_000)):
+        file = tmp_path / name
+        file.write_bytes(b"x" * size)
+        both.run(asking(Upload("http://store.test/a?sig=1", file)), transport, on_report=events.append)
+    assert len(events) == 10
+    assert [str(events[0]), str(events[-1])] == ["uploaded 0.5 of 5.0 MB", "uploaded 5.0 of 5.0 MB"]
+
+
 @pytest.mark.parametrize(
     ("foreign", "ours"),
     [
