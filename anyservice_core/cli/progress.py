@@ -124,16 +124,11 @@ class LiveLine(Lines):
 
 def live_text(event: Any) -> str | None:
     """The words for the line that moves; ``None`` for what shall stay."""
-    status = getattr(event, "status", None)
-    if status is not None:
+    if (status := getattr(event, "status", None)) is not None and hasattr(status, "primary_version"):
         return f"{what_is(status)}  {event.reason}"
-    if isinstance(size := getattr(event, "size", None), int) and isinstance(
-        sent := getattr(event, "sent", None), int
-    ):
-        return (
-            f"uploading {getattr(event, 'folder', '')}  {sent * 100 // max(size, 1)}% of {size / 1e6:.1f} MB"
-        )
-    return None
+    if hasattr(event, "sent") and hasattr(event, "size"):
+        return f"uploading {event.sent * 100 // event.size}% of {event.size / 1e6:.1f} MB"
+    return str(event) if type(event).__name__ == "Building" else None
 
 
 def what_is(status: ServiceStatus) -> str:

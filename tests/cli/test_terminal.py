@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 
@@ -66,6 +67,16 @@ def test_a_wait_is_one_line_written_over(terminal):
         .replace("\x1b[31m\x1b[1m", "")
         .startswith("Error: Service 'recommender' did not")
     )
+
+
+def test_a_long_upload_shows_its_percentage(terminal, tmp_path):
+    """On the same line, which is gone when the version is there."""
+    (tmp_path / "model.bin").write_bytes(os.urandom(5_000_000))
+    at = terminal("deploy", "main:app", "-n", "recommender", "-w", str(tmp_path), "--version-name", "v2")
+    assert at.end() == 0
+    assert "\r\x1b[2K⠋ 0:00  uploading 10% of 5.0 MB" in at.text
+    assert "uploading 100% of 5.0 MB" in at.text
+    assert "recommender: version v2 deployed" in at.text
 
 
 def test_a_line_is_cut_where_the_terminal_ends(terminal):
