@@ -6,7 +6,8 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 GENERATED = "<!-- Made by docs/generate.py from the code. Change that, then run it. -->\n"
 
@@ -42,8 +43,18 @@ def first_line(text: str | None) -> str:
 
 
 def type_name(annotation: Any) -> str:
-    """A type as people write it."""
-    text = inspect.formatannotation(annotation) if not isinstance(annotation, str) else annotation
-    text = re.sub(r"\b(?:[a-z_]+\.)+([A-Z]\w*)", r"\1", text)
-    text = re.sub(r"Annotated\[(\w+), .*?\)\]", r"\1", text)
-    return re.sub(r"Optional\[(.*)\]", r"\1 | None", text).replace("datetime.datetime", "datetime")
+    """A type as people write it, without what is for validators only."""
+    if isinstance(annotation, str):
+        return re.sub(r"\b(?:[a-z_]+\.)+([A-Z]\w*)", r"\1", annotation)
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_name(inner[0])
+    if origin in {Union, UnionType}:
+        return " | ".join(type_name(one) for one in inner)
+    if origin is Literal:
+        return " | ".join(repr(one) for one in inner)
+    if origin is not None:
+        return f"{origin.__name__}[{', '.join(type_name(one) for one in inner)}]"
+    if annotation is Ellipsis:
+        return "..."
+    return "None" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))

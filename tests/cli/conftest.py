@@ -62,10 +62,22 @@ class Recorder(FakePlane):
         return next(one for one in reversed(self.sent) if one.line.endswith(line))
 
 
+BUILD = {"id": "bld_local11111111111111111111111", "cluster_environment_id": "apt_1", "status": "succeeded"}
+
+
 def images(request: httpx.Request) -> httpx.Response | None:
     """This plane builds no images; here it takes any as its own."""
-    if request.url.path.endswith("/builds/get_or_create_build_from_image_uri"):
-        return httpx.Response(200, json={"result": {"id": "bld_local11111111111111111111111"}})
+    match f"{request.method} {request.url.path.rstrip('/')}":
+        case "POST /api/v2/builds/get_or_create_build_from_image_uri":
+            return httpx.Response(200, json={"result": BUILD})
+        case "POST /ext/v0/cluster_environments/search":
+            return httpx.Response(
+                200, json={"results": [{"id": "apt_1", "name": "image-for-service-recommender"}]}
+            )
+        case "GET /ext/v0/cluster_environment_builds":
+            return httpx.Response(200, json={"results": []})
+        case "POST /ext/v0/cluster_environment_builds":
+            return httpx.Response(200, json={"result": BUILD})
     return None
 
 
