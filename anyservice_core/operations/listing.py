@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,7 @@ def listing(
     cloud: str | None = None,
     project: str | None = None,
     include_archived: bool = False,
+    tags_filter: Mapping[str, Iterable[str]] | None = None,
     max_items: int | None = None,
     page_size: int | None = None,
     sort_field: str | ServiceSortField | None = None,
@@ -78,6 +79,7 @@ def listing(
     """List services, or the one with ``service_id``. Pages are fetched when they are read.
 
     ``name`` matches any part of a service's name; ``state_filter`` takes states in any case;
+    ``tags_filter`` gives for each key the values of which one must fit;
     ``max_items`` limits the whole list and ``page_size`` (1 to 50) one request;
     ``sort_field`` is NAME, STATUS or CREATED_AT and ``sort_order`` ASC or DESC.
     ``status.project`` is not filled in, which would cost a request an item.
@@ -88,6 +90,8 @@ def listing(
         or None,
         "archive_status": "ALL" if include_archived else "NOT_ARCHIVED",
         "creator_id": creator_id,
+        "tag_filter": [f"{key}:{value}" for key, values in (tags_filter or {}).items() for value in values]
+        or None,
         "sort_field": sort_field and _choice("sort_field", sort_field, ServiceSortField),
         "sort_order": sort_order and _choice("sort_order", sort_order, SortOrder),
         "count": _page_size(page_size),

@@ -156,7 +156,8 @@ def _apply(api: Api, request: ApiRequest) -> Any:
     with api.store.transaction():
         present = api.store.find(wanted.name, wanted.project_id or catalog.PROJECT.id)
         now = api.clock()
-        service = deploy(present, wanted, _birth(api, wanted, now)).replace(updated_at=now)
+        tags = {**(present.tags if present else {}), **(wanted.tags or {})}
+        service = deploy(present, wanted, _birth(api, wanted, now)).replace(updated_at=now, tags=tags)
         api.store.save(service)
         newest = service.canary or service.primary
         percent = "" if wanted.canary_percent is None else f" at {wanted.canary_percent} %"

@@ -28,6 +28,7 @@ class Query(BaseModel):
     cloud_id: str | None = None
     creator_id: str | None = None
     states: frozenset[str] = frozenset()
+    tags: tuple[tuple[str, str], ...] = ()
     archived: bool = False
     sort_field: str | None = None
     sort_order: str = "ASC"
@@ -56,6 +57,7 @@ class Query(BaseModel):
             {
                 **given,
                 "states": frozenset(state.upper() for state in all_of("state_filter")),
+                "tags": [tag.partition(":")[::2] for tag in all_of("tag_filter")],
                 "archived": get("archive_status") == "ALL",
             }
         )
@@ -68,7 +70,12 @@ class Query(BaseModel):
             and self.cloud_id in {None, service.cloud_id}
             and self.creator_id in {None, CREATOR.id}
             and (not self.states or service.state in self.states)
+            and self._tagged(service)
         )
+
+    def _tagged(self, service: Service) -> bool:
+        """Any of the values asked for a key will do; each key must have one."""
+        return all((key, service.tags.get(key)) in self.tags for key, _ in self.tags)
 
 
 class Page(BaseModel):

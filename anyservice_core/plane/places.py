@@ -30,7 +30,11 @@ def known(shown: str | None, wanted: str, kind: str) -> None:
 def _search(request: ApiRequest, only: Wire, name: str) -> ApiReply:
     """Answer a search by exact name over the one thing there is."""
     wanted = ((request.body or {}).get("name") or {}).get("equals")
-    found = [only.model_dump(mode="json")] if wanted in {None, name} else []
+    return _page(only, wanted in {None, name})
+
+
+def _page(only: Wire, is_it: bool) -> ApiReply:
+    found = [only.model_dump(mode="json")] if is_it else []
     return ApiReply(200, {"results": found, "metadata": {"total": len(found), "next_paging_token": None}})
 
 
@@ -68,9 +72,8 @@ def _default_project(_: ApiRequest) -> Any:
 
 
 @places.on("GET /api/v2/projects/find_by_name")
-def _project_by_name(request: ApiRequest) -> Any:
-    known(request.get("name"), catalog.PROJECT.name, "Project")
-    return catalog.PROJECT
+def _project_by_name(request: ApiRequest) -> ApiReply:
+    return _page(catalog.PROJECT, request.get("name") == catalog.PROJECT.name)
 
 
 @places.on("POST /ext/v0/projects/search")

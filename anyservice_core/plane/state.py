@@ -84,6 +84,7 @@ class Service(_Value):
     retiring: tuple[Version, ...] = ()
     error_message: str | None = None
     archived: bool = False
+    tags: dict[str, str] = {}
     updated_at: float = 0.0
 
     @property

@@ -77,6 +77,13 @@ def test_what_clients_ask_on_the_way_to_a_deploy_is_answered(http, path):
     assert http.get(path).status_code == 200
 
 
+@pytest.mark.parametrize(("name", "count"), [("default", 1), ("apps", 0)])
+def test_projects_are_found_in_a_list(http, name, count):
+    """A project's name is not unique across clouds, so official clients expect a list, also of none."""
+    answer = http.get("/api/v2/projects/find_by_name", params={"name": name})
+    assert (answer.status_code, len(answer.json()["results"])) == (200, count)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -176,6 +183,24 @@ def test_listing_filters_sorts_and_pages(http, plane):
     assert [s["name"] for s in first["results"] + second["results"]] == ["a1", "b1", "c2"]
     assert (first["metadata"]["total"], second["metadata"]["next_paging_token"]) == (3, None)
     assert http.get("/api/v2/services-v2/", params={"name": "1"}).json()["metadata"]["total"] == 2
+
+
+@pytest.mark.parametrize(
+    ("tags", "names"),
+    [
+        (["team:x"], ["a", "b"]),
+        (["team:x", "team:y"], ["a", "b", "c"]),
+        (["team:x", "env:p"], ["b"]),
+        (["team:z"], []),
+    ],
+)
+def test_tags_are_kept_and_filter_a_list(http, tags, names):
+    """Values of one key are alternatives, each key must fit; a deploy adds tags and takes none away."""
+    for name, given in {"a": {"team": "x"}, "b": {"env": "p"}, "c": {"team": "y"}}.items():
+        apply(http, name=name, tags=given)
+    apply(http, name="b", tags={"team": "x"}, version="v2")
+    listed = http.get("/api/v2/services-v2/", params={"sort_field": "NAME", "tag_filter": tags}).json()
+    assert [service["name"] for service in listed["results"]] == names
 
 
 def test_archive_hides_and_delete_removes(http, plane):
