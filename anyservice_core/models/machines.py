@@ -148,7 +148,7 @@ def _config(part: DeploymentSpec, cloud: str | None) -> ComputeConfig:
     return ComputeConfig.model_construct(
         cloud=cloud,
         cloud_resource=part.cloud_deployment,
-        head_node=HeadNodeConfig.model_construct(**_shown_node(part.head_node_type)),
+        head_node=HeadNodeConfig.model_construct(**_shown_head(part)),
         worker_nodes=workers,
         zones=_zones(part),
         enable_cross_zone_scaling=crosses,
@@ -174,6 +174,12 @@ def _group(kind: WorkerType) -> WorkerNodeGroupConfig:
     )
 
 
+def _shown_head(part: DeploymentSpec) -> dict[str, Any]:
+    """The zeros that keep work off a head are nobody's words; a worker's are somebody's."""
+    shown = _shown_node(part.head_node_type)
+    return shown if _works(part) else {**shown, "resources": None}
+
+
 def _shown_node(kind: NodeType) -> dict[str, Any]:
     flags = dict(kind.flags or {})
     where = flags.pop("cloud_deployment", None)
@@ -191,7 +197,7 @@ def _shown_node(kind: NodeType) -> dict[str, Any]:
 
 def _from_api(resources: Mapping[str, Any] | None) -> dict[str, Any] | None:
     said = {name: amount for name, amount in (resources or {}).items() if amount is not None}
-    if resources is None or said == _NO_WORK:  # the zeros that keep work off a head are nobody's words
+    if resources is None:
         return None
     custom = said.pop("custom_resources", None)
     names = {api: name for name, api in _RESOURCES.items()}
