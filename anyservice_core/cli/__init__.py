@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from anyservice_core.cli.errors import told
+from anyservice_core.cli.errors import EXIT_CODES, told
 from anyservice_core.cli.lazy import Entry, LazyGroup, Sections, readable
 from anyservice_core.cli.manners import plain_colors
 
@@ -52,6 +52,10 @@ class _Root(LazyGroup):
         with told(self.args):
             return super().make_context(info_name, args, parent, **extra)
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
+
     def invoke(self, ctx: click.Context) -> Any:
         plain_colors(ctx)
         with told(self.args):
@@ -74,8 +78,7 @@ def root() -> None:
     Without any settings the plane on this machine is used; ANYSERVICE_HOST and ANYSERVICE_CLI_TOKEN, or those of
     `anyscale login`, lead elsewhere. `anyservice config show` says what holds.
 
-    Results go to stdout, everything else to stderr. -o json makes both readable for programs. Each kind of failure
-    has its exit code.
+    Results go to stdout, everything else to stderr. -o json makes both readable for programs.
     """
 
 

@@ -10,7 +10,7 @@ import click
 
 from anyservice_core.cli.lazy import Command
 from anyservice_core.cli.manners import with_output
-from anyservice_core.cli.options import cloud, config_path, connected, connection, project
+from anyservice_core.cli.options import cloud, config_path, connected, connection, pairs, project
 from anyservice_core.cli.types import PERCENT
 
 if TYPE_CHECKING:
@@ -153,27 +153,20 @@ def _named_in_errors(file: str) -> Iterator[None]:
 
 
 def _application(import_path: str, arguments: Sequence[str]) -> dict[str, Any]:
-    args = _pairs("ARGUMENTS", arguments)
+    args = pairs("ARGUMENTS", arguments)
     return {"import_path": import_path, **({"args": args} if args else {})}
 
 
 def _overwritten(fields: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """The file's fields with the options over them; those that come in lists and pairs are added."""
-    env, tags = _pairs("--env", given.pop("env")), _pairs("--tag", given.pop("tags"))
+    env, tags = pairs("--env", given.pop("env")), pairs("--tag", given.pop("tags"))
     excludes = [*given.pop("excludes")]
     flags = {name: [*value] if isinstance(value, tuple) else value for name, value in given.items() if value}
     merged = {**fields, **flags}
-    for name, pairs in (("env_vars", env), ("tags", tags)):
-        if pairs and isinstance(own := fields.get(name) or {}, dict):
-            merged[name] = {**own, **pairs}
+    for name, more in (("env_vars", env), ("tags", tags)):
+        if more and isinstance(own := fields.get(name) or {}, dict):
+            merged[name] = {**own, **more}
     # What is of another kind in the file is left for the model to refuse.
     if excludes and isinstance(own := fields.get("excludes") or [], list):
         merged["excludes"] = [*own, *excludes]
     return merged
-
-
-def _pairs(option: str, values: Sequence[str]) -> dict[str, str]:
-    for value in values:
-        if not value.partition("=")[0] or "=" not in value:
-            raise click.UsageError(f"{option}: {value!r} is not of the form key=value.")
-    return dict(value.split("=", 1) for value in values)

@@ -6,14 +6,14 @@ import itertools
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from anyservice_core.cli.lazy import Command
 from anyservice_core.cli.manners import is_asked, manners, with_output
-from anyservice_core.cli.options import cloud, connected, connection, project, service_names
+from anyservice_core.cli.options import cloud, connected, connection, pairs, project, service_names
 from anyservice_core.cli.types import SORT, SORTS, STATE, STATES
 
 if TYPE_CHECKING:
@@ -38,6 +38,13 @@ _MOST: Final = 50
     metavar="STATE",
     multiple=True,
     help=f"Only services in this state: {', '.join(STATES)}, in any case. Repeatable.",
+)
+@click.option(
+    "--tag",
+    "tags",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Only services with this tag. Repeatable: of one key any value will do, of several keys each must fit.",
 )
 @click.option("--include-archived", is_flag=True, help="Archived services too.")
 @click.option(
@@ -69,6 +76,7 @@ def list_command(
     interactive: bool | None,
     page_size: int | None,
     verbose: bool,
+    tags: tuple[str, ...],
     **given: Any,
 ) -> None:
     r"""List services. Text is their names, one a line.
@@ -80,11 +88,19 @@ def list_command(
     paged = _is_paged(interactive, given["max_items"])
     size = page_size or (_screenful() if paged else None)
     with connected(link) as client:
-        found = client.list(**given, page_size=size, **_sorting(sort))
+        found = client.list(**given, tags_filter=_by_key(tags), page_size=size, **_sorting(sort))
         if paged:
             _page_through(found, size or _MOST)
         else:
             _show([*found], verbose=verbose)
+
+
+def _by_key(tags: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for tag in tags:
+        for key, value in pairs("--tag", [tag]).items():
+            found.setdefault(key, []).append(value)
+    return found
 
 
 def _is_paged(wanted: bool | None, max_items: int | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -22,6 +22,7 @@ __all__ = [
     "config_path",
     "connected",
     "connection",
+    "pairs",
     "project",
     "resolved_link",
     "service_names",
@@ -127,6 +128,14 @@ def _token(path: str | None) -> str | None:
     if not token:
         raise ConfigError(f"--token-file: {path!r} is empty.")
     return token
+
+
+def pairs(option: str, values: Sequence[str]) -> dict[str, str]:
+    """``key=value`` texts as a mapping; a value may be empty and hold more of ``=``."""
+    for value in values:
+        if not value.partition("=")[0] or "=" not in value:
+            raise click.UsageError(f"{option}: {value!r} is not of the form key=value.")
+    return dict(value.split("=", 1) for value in values)
 
 
 # ── which service ───────────────────────────────────────────────────────────

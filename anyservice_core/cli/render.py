@@ -66,7 +66,7 @@ def show_status(status: ServiceStatus, *, verbose: bool = False) -> None:
     fields = status_fields(status, verbose=verbose)
     match manners().output:
         case "table":
-            show_table([_VERSION_HEADS, *_version_rows(status)])
+            show_table([_VERSION_HEADS, *_version_rows(status)], keep=4)
         case "text":
             fields = {
                 name: value
@@ -109,7 +109,7 @@ def show_services(services: Sequence[ServiceStatus], *, verbose: bool = False) -
             for service in services:
                 click.echo(service.name)
         case "table":
-            show_table([_HEADS, *(_row(service) for service in services)])
+            show_table([_HEADS, *(_row(service) for service in services)], keep=4)
         case _:
             show([status_fields(service, verbose=verbose) for service in services])
 
@@ -141,28 +141,30 @@ def ago(moment: datetime) -> str:
     return "now"
 
 
-def show_table(rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they need to be; on a terminal, no wider than it is."""
+def show_table(rows: Sequence[Sequence[str]], *, keep: int | None = None) -> None:
+    """Columns as wide as they need to be; on a terminal, no wider than it is.
+
+    The first ``keep`` columns, by default all, are there in any case.
+    """
     if len(rows) < 2:
         return
-    widths = _fit([max(len(row[column]) for row in rows) for column in range(len(rows[0]))], width())
+    columns = range(len(rows[0]))
+    widths = _fit(
+        [max(len(row[column]) for row in rows) for column in columns], width(), keep or len(columns)
+    )
     for row in rows:
         cells = [_shown(cell, room) for cell, room in zip(row, widths, strict=False)]
         click.echo(_GAP.join(cells).rstrip())
 
 
-def _fit(widths: list[int], room: int | None) -> list[int]:
-    """Make a row fit: the last columns go, and of those that stay, the widest is cut."""
-    while room is not None and len(widths) > 2 and _total(_squeezed(widths)) > room:
+def _fit(widths: list[int], room: int | None, keep: int) -> list[int]:
+    """Make a row fit: half an id is of no use, so the last columns go as a whole before any is cut."""
+    while room is not None and len(widths) > keep and _total(widths) > room:
         widths = widths[:-1]
     while room is not None and _total(widths) > room and max(widths) > _LEAST:
         widest = widths.index(max(widths))
         widths = [*widths[:widest], widths[widest] - 1, *widths[widest + 1 :]]
     return widths
-
-
-def _squeezed(widths: list[int]) -> list[int]:
-    return [min(one, _LEAST) for one in widths]
 
 
 def _total(widths: list[int]) -> int:

@@ -78,6 +78,17 @@ def test_names_come_one_a_line(run, running):
     assert "No services." in run("list", "-s", "terminated").stderr
 
 
+def test_services_are_found_by_their_tags(run):
+    """Of one key any value will do, of several keys each must fit."""
+    run("deploy", "main:app", "-n", "a", "--tag", "team=x", "--tag", "env=prod")
+    run("deploy", "main:app", "-n", "b", "--tag", "team=y")
+    found = lambda *tags: run("list", "-o", "text", *(f"--tag={tag}" for tag in tags)).stdout.split()  # noqa: E731
+    assert sorted(found("team=x", "team=y")) == ["a", "b"]
+    assert found("team=x", "team=y", "env=prod") == ["a"]
+    assert found("team=z") == []
+    assert run("list", "--tag", "team").exit_code == 2
+
+
 # ── programs ──
 
 

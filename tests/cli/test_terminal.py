@@ -122,12 +122,16 @@ def test_other_lists_come_at_once(terminal, args):
     assert all(name in at.text for name in names)
 
 
-def test_a_table_fits_the_terminal(terminal):
-    """Wide columns are cut, so that a row is a line."""
-    at = terminal("list", names=("a-rather-long-name-for-a-service-that-recommends",), NO_COLOR="1")
+@pytest.mark.parametrize(("columns", "cut"), [(80, False), (60, True)])
+def test_a_table_fits_the_terminal(terminal, columns, cut):
+    """A row is a line: the last columns go as a whole, since half an id is of no use; then names are cut."""
+    name = "a-rather-long-name-for-a-service-that-recommends"
+    at = terminal("list", names=(name,), NO_COLOR="1", COLUMNS=str(columns))
     assert at.end() == 0
-    assert max(len(line) for line in at.text.splitlines()) <= 80
-    assert "…" in at.text
+    head, row = at.text.replace("\r\x1b[2K", "").splitlines()[:2]
+    assert head.split() == ["NAME", "STATE", "PRIMARY", "CANARY"]
+    assert len(row) <= columns
+    assert (name in row, "…" in row) == (not cut, cut)
 
 
 @pytest.mark.parametrize(
