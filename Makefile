@@ -54,7 +54,7 @@ $(UV): requirements/tools.txt scripts/bootstrap
 demo: .venv/ready
 	@$(DEV)/python -m dags_examples.demo
 
-test: test-core test-real test-airflow test-prefect test-official
+test: test-core test-real test-airflow test-prefect
 
 test-core: .venv/ready
 	$(PYTEST) -m "not real and not airflow and not prefect and not official"
