@@ -19,17 +19,21 @@ __all__ = ["Uploaded", "has_local", "upload_all"]
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """A folder is in the cloud's storage; ``known`` if it was there already. ``size`` in bytes."""
+    """A folder is in the cloud's storage; ``known`` if it was there already. ``size`` in bytes.
+
+    ``sent`` is false where nothing was to be uploaded, whatever the storage has.
+    """
 
     folder: str
     uri: str
     size: int
     known: bool
+    sent: bool = True
 
     def __str__(self) -> str:
         size = f"{self.size / 1e6:.1f} MB" if self.size >= 1e5 else f"{self.size / 1e3:.1f} kB"
-        done = "is unchanged, nothing to upload" if self.known else f"uploaded, {size}"
-        return f"folder {self.folder!r} {done}"
+        done = f"{'uploaded' if self.sent else 'would be uploaded'}, {size}"
+        return f"folder {self.folder!r} {'is unchanged, nothing to upload' if self.known else done}"
 
 
 def is_local(path: str) -> bool:
@@ -65,11 +69,14 @@ def _excludes(config: ServiceConfig) -> tuple[str, ...]:
     return (*((only.get("runtime_env") or {}).get("excludes") or ()), *(config.excludes or ()))
 
 
-def upload_all(config: ServiceConfig, cloud_id: str) -> Op[ServiceConfig]:
-    """``config`` with every local path replaced by the URI of its content, each folder uploaded once."""
+def upload_all(config: ServiceConfig, cloud_id: str, *, upload: bool = True) -> Op[ServiceConfig]:
+    """``config`` with every local path replaced by the URI of its content, each folder uploaded once.
+
+    Without ``upload`` the URIs are the same, but nothing is sent.
+    """
     if not has_local(config):
         return config
-    uploads = _Uploads(cloud_id, _excludes(config))
+    uploads = _Uploads(cloud_id, _excludes(config), upload=upload)
     changed: dict[str, Any] = yield from uploads.part(
         config.model_dump(include={"working_dir", "py_modules"})
     )
@@ -82,9 +89,10 @@ def upload_all(config: ServiceConfig, cloud_id: str) -> Op[ServiceConfig]:
 class _Uploads:
     """The uploads of one deploy: remembers what went where."""
 
-    def __init__(self, cloud_id: str, excludes: tuple[str, ...]) -> None:
+    def __init__(self, cloud_id: str, excludes: tuple[str, ...], *, upload: bool) -> None:
         self.cloud_id = cloud_id
         self.excludes = excludes
+        self.upload = upload
         self.done: dict[tuple[str, tuple[str, ...], bool], str] = {}
 
     def applications(self, config: ServiceConfig) -> Op[list[dict[str, Any]]]:
@@ -116,18 +124,20 @@ class _Uploads:
             return path
         key = (path, excludes, module)
         if key not in self.done:
-            self.done[key] = yield from upload(path, excludes, self.cloud_id, module=module)
+            self.done[key] = yield from _place(
+                path, excludes, self.cloud_id, module=module, upload=self.upload
+            )
         return self.done[key]
 
 
-def upload(folder: str, excludes: tuple[str, ...], cloud_id: str, *, module: bool = False) -> Op[str]:
+def _place(folder: str, excludes: tuple[str, ...], cloud_id: str, *, module: bool, upload: bool) -> Op[str]:
     """Zip a folder, send it unless the storage has it, and give back its URI."""
     made: Bundle = yield from Call(bundle.build, (folder, excludes, module))
     try:
         place = yield from _presign(made, cloud_id)
-        if not place.file_exists:
+        if upload and not place.file_exists:
             yield from _put(made, place)
-        yield from Report(Uploaded(folder, place.file_uri, made.size, place.file_exists))
+        yield from Report(Uploaded(folder, place.file_uri, made.size, place.file_exists, sent=upload))
         return place.file_uri
     finally:
         made.discard()

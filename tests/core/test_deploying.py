@@ -6,6 +6,7 @@ from anyservice_core import ServiceConfig
 from anyservice_core.effects import Call, Request, Upload
 from anyservice_core.errors import ConfigError, ConflictError, NotFoundError, TransportError, UnavailableError
 from anyservice_core.operations.applying import contains
+from anyservice_core.operations.bundles import upload_all
 from anyservice_core.operations.deploying import deploy, prepare, shift
 
 CONFIG = ServiceConfig(name="recommender", applications=[{"import_path": "main:app"}])
@@ -320,6 +321,15 @@ def test_what_the_storage_has_is_not_sent(hold, shapes, ground):
     )
     assert not [effect for effect in talk.effects if isinstance(effect, Upload)]
     assert talk.reports == ["folder 'app' is unchanged, nothing to upload"]
+
+
+def test_where_a_folder_would_go_is_known_without_sending_it(hold, shapes):
+    """A dry run's config is the real one's, and the storage has nothing that it had not before."""
+    local = CONFIG.options(working_dir="app")
+    talk = hold(upload_all(local, "cld_1", upload=False), Zip(), presigned(shapes))
+    assert talk.result.working_dir == "s3://b/pkg_1.zip"
+    assert not [effect for effect in talk.effects if isinstance(effect, Upload)]
+    assert talk.reports == ["folder 'app' would be uploaded, 0.0 kB"]
 
 
 def test_an_upload_that_fails_is_repeated(hold, shapes, ground):
