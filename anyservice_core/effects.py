@@ -52,11 +52,15 @@ M = TypeVar("M")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back for a ``Request`` or an ``Upload``: any status, body unread by the driver."""
+    """What came back for a ``Request`` or an ``Upload``: any status, body unread by the driver.
+
+    ``elapsed_s`` is how long a request took from asking to the last byte, in seconds.
+    """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    elapsed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class Request:
     ``idempotent`` says that sending it twice does no harm, so a lost answer may be asked for again.
     ``lasting`` says that a good answer stays good for minutes (the name of a project, an image that was
     built), so the client may answer it from memory. ``timeout_s`` bounds this one exchange, in seconds; ``None`` means the client's own bound.
+    ``max_bytes`` bounds its answer; one that is longer is a ``DecodeError``. ``redirects`` says whether to follow them,
+    which is not for requests whose headers hold a secret.
     """
 
     method: str
@@ -78,6 +84,8 @@ class Request:
     idempotent: bool = True
     lasting: bool = False
     timeout_s: float | None = None
+    max_bytes: int | None = None
+    redirects: bool = True
 
     def __iter__(self) -> Op[Reply]:
         reply: Reply = yield self

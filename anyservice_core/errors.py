@@ -91,10 +91,17 @@ class PlanError(ConfigError):
 
 
 class TransportError(AnyserviceError):
-    """No answer came: connection refused, dropped or timed out."""
+    """No answer came: connection refused, dropped or timed out.
+
+    ``timed_out`` says that a connection was made and the answer took too long.
+    """
 
     retryable = True
     exit_code = 3
+
+    def __init__(self, message: str, *, hint: str | None = None, timed_out: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.timed_out = timed_out
 
 
 class ApiError(AnyserviceError):

@@ -77,8 +77,9 @@ class _Setup:
     def in_time(self, request: Request, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Bound the whole answer, where httpx bounds each read, so that one that drips comes to an end."""
         end = time.monotonic() + LONGER * self.bound(request)
+        room = _Room(request.max_bytes)
         for chunk in chunks:
-            yield chunk
+            yield room.passes(chunk)
             if time.monotonic() > end:
                 raise httpx.ReadTimeout("the answer drips")
 
@@ -99,6 +100,7 @@ class _Setup:
             "url": f"{self.settings.host}{request.path}" if inner else request.path,
             "headers": {**({"Content-Type": "application/json"} if inner else {}), **request.headers},
             "timeout": self.timeout(self.bound(request)),
+            "follow_redirects": request.redirects,
         }
         # Only what is given: httpx takes even an empty mapping for "drop the query that the URL has".
         if given:
@@ -113,9 +115,15 @@ class _Setup:
         where = place(what if isinstance(what, Request) else Request("PUT", what.url))
         try:
             yield
-        except (httpx.TimeoutException, TimeoutError):
+        except (httpx.TimeoutException, TimeoutError) as error:
             waited = f"{self.bound(what):g} s"
-            raise TransportError(f"No answer to {where} within {waited}.", hint=self.hint(what)) from None
+            raise TransportError(
+                f"No answer to {where} within {waited}.",
+                hint=self.hint(what),
+                timed_out=not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout),
+            ) from None
+        except _TooLongError as error:
+            raise DecodeError(f"The answer to {where} is longer than {error} bytes.") from None
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError):
             raise ConfigError(f"{where} is not a web address that can be asked.") from None
         except httpx.DecodingError:
@@ -140,8 +148,27 @@ def _version() -> str:
         return "0"
 
 
-def _reply(response: httpx.Response, body: bytes) -> Reply:
-    return Reply(response.status_code, body, dict(response.headers))
+def _reply(response: httpx.Response, body: bytes, since: float | None = None) -> Reply:
+    elapsed_s = time.monotonic() - since if since is not None else 0.0
+    return Reply(response.status_code, body, dict(response.headers), elapsed_s)
+
+
+class _TooLongError(Exception):
+    """An answer exceeds its bound, which is the text of this."""
+
+
+class _Room:
+    """What is left of the bound on an answer's length."""
+
+    def __init__(self, most: int | None) -> None:
+        self.most = most
+        self.taken = 0
+
+    def passes(self, chunk: bytes) -> bytes:
+        self.taken += len(chunk)
+        if self.most is not None and self.taken > self.most:
+            raise _TooLongError(self.most)
+        return chunk
 
 
 def _upload_headers(upload: Upload) -> dict[str, str]:
@@ -213,8 +240,9 @@ class Transport:
 
     def send(self, request: Request) -> Reply:
         client = self._inner() if _is_inner(request) else self._outer()
+        since = time.monotonic()
         with self._setup.ours(request), client.stream(**self._setup.arguments(request)) as response:
-            return _reply(response, b"".join(self._setup.in_time(request, response.iter_bytes())))
+            return _reply(response, b"".join(self._setup.in_time(request, response.iter_bytes())), since)
 
     def upload(self, upload: Upload, tell: Callable[[Any], Any]) -> Reply:
         with self._setup.ours(upload), upload.path.open("rb") as file:
@@ -258,9 +286,19 @@ class AsyncTransport:
 
     async def send(self, request: Request) -> Reply:
         client = self._inner() if _is_inner(request) else self._outer()
+        since = time.monotonic()
         with self._setup.ours(request), anyio.fail_after(LONGER * self._setup.bound(request)):
+            if request.max_bytes is not None:
+                return await self._bounded(client, request, since)
             response = await client.request(**self._setup.arguments(request))
-            return _reply(response, response.content)
+            return _reply(response, response.content, since)
+
+    async def _bounded(self, client: httpx.AsyncClient, request: Request, since: float) -> Reply:
+        """Stop reading where the answer grows too long."""
+        room = _Room(request.max_bytes)
+        async with client.stream(**self._setup.arguments(request)) as response:
+            chunks = [room.passes(chunk) async for chunk in response.aiter_bytes()]
+            return _reply(response, b"".join(chunks), since)
 
     async def upload(self, upload: Upload, tell: Callable[[Any], Awaitable[Any]]) -> Reply:
         with self._setup.ours(upload):

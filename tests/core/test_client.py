@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import pickle
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -320,6 +321,68 @@ def test_an_answer_that_drips_comes_to_an_end(both):
     transport, _ = answering(lambda _: httpx.Response(200, stream=Drip()))
     with pytest.raises(TransportError, match=r"within 0\.1 s"):
         both.run(asking(Request("GET", "/a", timeout_s=0.1)), transport)
+
+
+def test_an_answer_longer_than_its_bound_is_not_read_to_its_end(both):
+    """A metric store that answers with a flood costs neither memory nor time."""
+    given = []
+
+    class Flood(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self):
+            while True:
+                given.append(1)
+                yield b" " * 1000
+
+        async def __aiter__(self):
+            for chunk in self:
+                yield chunk
+
+    transport, _ = answering(lambda _: httpx.Response(200, stream=Flood()))
+    with pytest.raises(DecodeError, match="longer than 10000 bytes"):
+        both.run(asking(Request("GET", "http://store.test/a", max_bytes=10_000)), transport)
+    assert len(given) == 11
+    fits, _ = answering(lambda _: httpx.Response(200, content=b" " * 10_000))
+    both.run(asking(Request("GET", "http://store.test/a", max_bytes=10_000)), fits)
+
+
+def test_a_request_may_refuse_to_be_redirected(both):
+    """What its headers hold is for the place it names."""
+    transport, asked = answering(lambda _: httpx.Response(302, headers={"location": "http://other.test/"}))
+    both.run(asking(Request("GET", "http://store.test/a", redirects=False)), transport)
+    assert [request.url.host for request in asked] == ["store.test"]
+
+
+@pytest.mark.parametrize(
+    ("foreign", "timed_out"),
+    [
+        (httpx.ReadTimeout("slow"), True),
+        (httpx.ConnectTimeout("far"), False),
+        (httpx.ConnectError("no"), False),
+    ],
+)
+def test_an_answer_that_is_late_is_told_from_one_that_cannot_come(both, foreign, timed_out):
+    """A service that hangs is at fault; a way to it that is closed need not be."""
+
+    def broken(_):
+        raise foreign
+
+    with pytest.raises(TransportError) as caught:
+        both.run(asking(Request("GET", "/a")), answering(broken)[0])
+    assert caught.value.timed_out is timed_out
+    assert pickle.loads(pickle.dumps(caught.value)).timed_out is timed_out
+
+
+def test_a_reply_knows_how_long_it_took(both):
+    """From asking to the last byte."""
+
+    def slow(_):
+        time.sleep(0.02)
+        return httpx.Response(200)
+
+    def op():
+        return (yield from Request("GET", "/a")).elapsed_s
+
+    assert 0.02 <= both.run(op(), answering(slow)[0]) < 5
 
 
 def test_a_company_s_own_certificates_are_trusted(both, tmp_path, monkeypatch):
