@@ -14,6 +14,7 @@ UV := .tools/bin/uv
 DEV := .venv/bin
 PREFECT := .venv-prefect/bin
 OFFICIAL := .venv-official/bin
+BENCH_S := 300
 SYNC = $(UV) pip sync --quiet --compile-bytecode --require-hashes
 PYTEST = $(DEV)/python -m pytest
 
@@ -54,7 +55,7 @@ $(UV): requirements/tools.txt scripts/bootstrap
 demo: .venv/ready
 	@$(DEV)/python -m dags_examples.demo
 
-test: test-core test-real test-airflow test-prefect
+test: test-core test-real test-airflow test-prefect test-official
 
 test-core: .venv/ready
 	$(PYTEST) -m "not real and not airflow and not prefect and not official"
@@ -84,8 +85,11 @@ docs: .venv/ready
 	$(DEV)/mkdocs build --strict --quiet
 	@echo "built site/"
 
-bench: .venv/ready
-	@for file in benchmarks/*.py; do echo "── $$file"; $(DEV)/python $$file; done
+# All are run, each bounded in seconds; one that fails makes the whole fail.
+bench: .venv/ready .venv-official/ready
+	@failed=; for file in benchmarks/*.py; do echo "── $$file"; \
+		timeout --kill-after=10 $(BENCH_S) $(DEV)/python $$file || failed="$$failed $$file"; \
+	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 # Pinned and hashed, no URLs. The override: Prefect asks for a newer certifi than mirrors may have.
 COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +11,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from anyservice_core import Client, ServiceConfig
-from anyservice_core.effects import Effect, Sleep
+from anyservice_core import ServiceConfig
 from anyservice_core.errors import AnyserviceError
 from anyservice_core.testing import FakePlane
+from tests.official.clients import Official, Ours, official_environment
 from tests.official.recording import Recorded, RecordingServer
 from tests.official.world import World
 
@@ -40,58 +37,6 @@ def server() -> Iterator[RecordingServer]:
         yield running
 
 
-def official_environment(host: str, token: str, home: Path) -> dict[str, str]:
-    """Speak to this host and no other: no look-up of releases, no telemetry, no files of the user's."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANYSCALE", "ANYSERVICE"))}
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return {
-        **kept,
-        "HOME": str(home),
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-        "ANYSCALE_HOST": host,
-        "ANYSCALE_CLI_TOKEN": token,
-        "ANYSCALE_SUPPRESS_UPGRADE_WARNING": "1",
-        "ANYSCALE_TELEMETRY_SAMPLE_RATE": "0",
-    }
-
-
-class Official:
-    """The official client, alive in a process of its own."""
-
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
-        self._log = log.open("w")
-        self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py")],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
-
-    def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps({"call": name, "arguments": arguments}) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        assert answer, f"the official client ended with {self._process.wait(30)}; see {self._log.name}"
-        return json.loads(answer)
-
-    def close(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(30)
-        if self._process.stdout:
-            self._process.stdout.close()
-        self._log.close()
-
-
 @pytest.fixture(scope="session")
 def make_official(tmp_path_factory) -> Iterator[Callable[[str, str], Official]]:
     """Start the official client for a host and a token."""
@@ -99,7 +44,7 @@ def make_official(tmp_path_factory) -> Iterator[Callable[[str, str], Official]]:
 
     def make(host: str, token: str) -> Official:
         home = tmp_path_factory.mktemp("official")
-        started.append(Official(official_environment(host, token, home), home / "log.txt"))
+        started.append(Official(sys.executable, official_environment(host, token, home), home / "log.txt"))
         return started[-1]
 
     yield make
@@ -116,13 +61,6 @@ def official(server, make_official) -> Official:
 @pytest.fixture
 def official_env() -> Callable[[str, str, Path], dict[str, str]]:
     return official_environment
-
-
-class Ours(Client):
-    """Our client without its pauses."""
-
-    def _perform(self, effect: Effect) -> Any:
-        return None if isinstance(effect, Sleep) else super()._perform(effect)
 
 
 @dataclass(frozen=True)
