@@ -75,8 +75,8 @@ class Trial:
         checked = CHECKED_LONG if situation.looks >= LONG else CHECKED
         own = self.timed("ours, the product", judge.product, Counts(*(rows[:checked] for rows in counts)))
         self.compared += checked
-        same = all(np.array_equal(a, b[:checked], equal_nan=True) for a, b in zip(own, ends, strict=True))
-        self.expect(same, f"{situation.says}: the product and the copy of its sums disagree")
+        agreed = own.agree(ends.of(checked))
+        self.expect(agreed, f"{situation.says}: the product and the copy of its sums disagree")
         return ends
 
     def expect(self, holds: bool, otherwise: str) -> None:

@@ -26,13 +26,24 @@ from looks.traffic import Counts
 __all__ = ["Ends", "Ours"]
 
 NAME = "errors"
+ROUNDED, MOST = 0.001, 20.0  # how the product shows evidence, and the logarithm above which it shows no more
 
 
 class Ends(NamedTuple):
-    """At which look each run was first found worse, and at which it first passed."""
+    """At which look each run was first found worse, at which it first passed, and the last evidence for worse."""
 
     failed: np.ndarray
     passed: np.ndarray
+    evidence: np.ndarray
+
+    def agree(self, other: Ends) -> bool:
+        """Whether both say the same of the same runs."""
+        looks = zip(self[:2], other[:2], strict=True)
+        same = all(np.array_equal(mine, theirs, equal_nan=True) for mine, theirs in looks)
+        return same and np.allclose(self.evidence, other.evidence, rtol=1e-6, atol=ROUNDED)
+
+    def of(self, runs: int) -> Ends:
+        return Ends(*(column[:runs] for column in self))
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class Ours:
         ends = [self._run(zip(*run, strict=True)) for run in zip(*counts, strict=True)]
         return Ends(*np.array(ends).T)
 
-    def _run(self, windows: Iterator[tuple[int, ...]]) -> tuple[float, float]:
+    def _run(self, windows: Iterator[tuple[int, ...]]) -> tuple[float, ...]:
         (metric,) = self.plan.metrics
         tally, ends = Tally(), {}
         journal = Journal(rollout_key="k", version_name="v", weight=self.plan.first_weight)
@@ -71,7 +82,8 @@ class Ours:
             verdict = judge(self.plan, journal.replace(tallies={NAME: tally}))
             finding = next(finding for finding in verdict.findings if finding.metric == NAME)
             ends.setdefault(finding.phase, look)
-        return ends.get(Phase.FAILED, np.nan), ends.get(Phase.SUCCESSFUL, np.nan)
+        failed, passed = (ends.get(phase, np.nan) for phase in (Phase.FAILED, Phase.SUCCESSFUL))
+        return failed, passed, finding.numbers["evidence"]
 
     # ── the copy ──
 
@@ -80,7 +92,7 @@ class Ours:
         runs, looks = counts.canary_n.shape
         bars = log(self.steps / (1 - self.confidence)), log(1 / (1 - self.confidence))
         grids = ([self.max_ratio * r for r in WORSE], [r for r in BETTER if r < self.max_ratio])
-        ends = Ends(np.full(runs, np.nan), np.full(runs, np.nan))
+        failed, passed = np.full(runs, np.nan), np.full(runs, np.nan)
         books = [_Book(self.max_ratio, grid) for grid in grids]
         scatter = _Scatter(self.dispersion)
         windows: list[np.ndarray] = []
@@ -95,10 +107,10 @@ class Ours:
                 for book in books:
                     book.add(window)
             by = scatter.value()
-            for end, book, bar in zip(ends, books, bars, strict=True):
+            for end, book, bar in zip((failed, passed), books, bars, strict=True):
                 end[np.isnan(end) & (book.evidence(by) >= bar)] = look + 1
-        ends.passed[ends.passed == ends.failed] = np.nan  # one look says one thing, the worse one
-        return ends
+        passed[passed == failed] = np.nan  # one look says one thing, the worse one
+        return Ends(failed, passed, np.exp(np.minimum(books[0].evidence(by), MOST)))
 
 
 class _Book:
