@@ -16,7 +16,7 @@ import functools
 import inspect
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from types import TracebackType
@@ -34,6 +34,7 @@ from anyservice_core.effects import (
     Inside,
     Now,
     Op,
+    Orders,
     Report,
     Request,
     Save,
@@ -146,6 +147,7 @@ class _Base(Operations):
     settings: settings.Settings
     on_report: Callable[[Any], Any] | None
     on_save: Callable[[str, BaseModel], Any] | None
+    on_orders: Callable[[str], Any] | None
 
     def __repr__(self) -> str:
         where = [f"{name}={value!r}" for name in _DEFAULTS if (value := getattr(self.settings, name))]
@@ -159,7 +161,8 @@ class Client(_Base):
     go with it. What is not given comes from the environment, the credentials file or the plane (see
     ``settings.py``). ``timeout_s`` bounds each request, in seconds. ``transport`` takes the place of the
     network, for tests. ``on_report(event)`` is told of progress, ``on_save(key, model)`` of what a later run may
-    want to know. Raises ``ConfigError`` when there is no token.
+    want to know. ``on_orders(key)`` gives what people have asked of a rollout (``Order``), each look anew.
+    Raises ``ConfigError`` when there is no token.
     """
 
     def __init__(
@@ -173,10 +176,12 @@ class Client(_Base):
         transport: httpx.BaseTransport | None = None,
         on_report: Callable[[Any], None] | None = None,
         on_save: Callable[[str, BaseModel], None] | None = None,
+        on_orders: Callable[[str], Iterable[Any]] | None = None,
     ) -> None:
         self.settings = settings.resolve(host, token, cloud=cloud, project=project)
         self.on_report = on_report
         self.on_save = on_save
+        self.on_orders = on_orders
         self._memory = Memory()
         self._transport = Transport(self.settings, timeout_s, transport)
 
@@ -213,6 +218,8 @@ class Client(_Base):
                 return self.on_report and self.on_report(event)
             case Save(key, value):
                 return self.on_save and self.on_save(key, value)
+            case Orders(key):
+                return tuple(self.on_orders(key)) if self.on_orders else ()
             case Call(function, args):
                 return _call(function, args)
             case Inside():
@@ -249,7 +256,7 @@ class Client(_Base):
 class AsyncClient(_Base):
     """The same for asynchronous code, with the same arguments; of one event loop.
 
-    ``on_report`` and ``on_save`` may be coroutine functions.
+    ``on_report``, ``on_save`` and ``on_orders`` may be coroutine functions.
     """
 
     def __init__(
@@ -263,10 +270,12 @@ class AsyncClient(_Base):
         transport: httpx.AsyncBaseTransport | None = None,
         on_report: Callable[[Any], Awaitable[None] | None] | None = None,
         on_save: Callable[[str, BaseModel], Awaitable[None] | None] | None = None,
+        on_orders: Callable[[str], Awaitable[Iterable[Any]] | Iterable[Any]] | None = None,
     ) -> None:
         self.settings = settings.resolve(host, token, cloud=cloud, project=project)
         self.on_report = on_report
         self.on_save = on_save
+        self.on_orders = on_orders
         self._memory = Memory()
         self._transport = AsyncTransport(self.settings, timeout_s, transport)
 
@@ -305,6 +314,8 @@ class AsyncClient(_Base):
                 return self.on_report and await _settle(self.on_report(event))
             case Save(key, value):
                 return self.on_save and await _settle(self.on_save(key, value))
+            case Orders(key):
+                return tuple(await _settle(self.on_orders(key))) if self.on_orders else ()
             case Call(function, args):
                 return await _call_async(function, args)
             case Inside():

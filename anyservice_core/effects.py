@@ -37,6 +37,7 @@ __all__ = [
     "Inside",
     "Now",
     "Op",
+    "Orders",
     "Reply",
     "Report",
     "Request",
@@ -147,6 +148,20 @@ class Save:
 
 
 @dataclass(frozen=True, slots=True)
+class Orders:
+    """What people have asked of this operation so far, under the ``key`` that it saves by: plain values.
+
+    The same may be given again and again, so each has an id.
+    """
+
+    key: str
+
+    def __iter__(self) -> Op[tuple[Any, ...]]:
+        orders: tuple[Any, ...] = yield self
+        return orders
+
+
+@dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
     """Run the user's own function, sync or async; off the event loop where there is one."""
 
@@ -181,5 +196,7 @@ class Together(Generic[T]):
         return results
 
 
-Effect: TypeAlias = Request | Upload | Sleep | Now | Report | Save | Call[Any] | Inside | Together[Any]
+Effect: TypeAlias = (
+    Request | Upload | Sleep | Now | Report | Save | Orders | Call[Any] | Inside | Together[Any]
+)
 Op: TypeAlias = Generator[Effect, Any, T]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anyservice_core.effects import Now, Op, Report, Save, Sleep
+from anyservice_core.effects import Now, Op, Orders, Report, Save, Sleep
 from anyservice_core.errors import (
     AnyserviceError,
     AuthError,
@@ -36,9 +36,11 @@ from anyservice_core.rollout.actions import Action, Deploy, Finish, Pause, Promo
 from anyservice_core.rollout.decide import decide, oddity
 from anyservice_core.rollout.ending import raise_if_lost, report_of
 from anyservice_core.rollout.events import Event, Kind
+from anyservice_core.rollout.gates import asked as gate_asked
 from anyservice_core.rollout.journal import MAX_GAP_S, Journal
 from anyservice_core.rollout.judge import judge
 from anyservice_core.rollout.observe import Observation, observe
+from anyservice_core.rollout.orders import Order
 from anyservice_core.rollout.plan import RolloutPlan
 from anyservice_core.rollout.report import Outcome, RolloutReport, Verdict
 from anyservice_core.rollout.resuming import resume
@@ -150,6 +152,11 @@ class Rollout:
     def name(self) -> str:
         return str(self.config.name)
 
+    @property
+    def key(self) -> str:
+        """What it saves and is ordered by."""
+        return f"rollout/{self.name}"
+
     # ── look ──
 
     def look(self) -> Op[Observation | None]:
@@ -180,6 +187,17 @@ class Rollout:
             raise error
         yield from self.tell(Kind.TROUBLE, f"no answer, looking again: {error.message}", once=True)
 
+    def heed(self) -> Op[None]:
+        """Take in what people have ordered."""
+        given = yield from Orders(self.key)
+        orders = [order for one in given if (order := Order.read(one)) is not None]
+        for order in sorted(orders, key=lambda order: order.at):
+            heeded = self.journal.heed(order, gate_asked(self.plan, self.journal))
+            if heeded is not self.journal:
+                self.journal = heeded
+                said = heeded.orders[-1].model_dump(mode="json")
+                yield from self.tell(Kind.ORDERED, str(order), order=said)
+
     def turn(self, seen: Observation) -> Op[RolloutReport | None]:
         """One look's worth of work; the report once it is over."""
         before = self.journal
@@ -191,6 +209,7 @@ class Rollout:
             self.introduced = True
             yield from self.tell_all(opening(self.plan, self.journal, seen, known=before.started))
         yield from self.tell_all(arrival(self.plan, before, self.journal))
+        yield from self.heed()
         self.journal, asked = yield from measure(self.plan, self.journal, seen)
         verdict = judge(self.plan, self.journal)
         yield from self.tell_all(measurements(verdict, asked))
@@ -201,10 +220,11 @@ class Rollout:
     # ── act ──
 
     def act(self, action: Action, verdict: Verdict) -> Op[RolloutReport | None]:
+        if not isinstance(action, Wait):  # no gate holds it any longer
+            self.journal = self.journal.at_gate(None, self.seen.at)
         match action:
-            case Wait(reason, quiet):
-                if not quiet:
-                    yield from self.tell(Kind.WAITING, reason, once=True)
+            case Wait():
+                yield from self.stand(action)
             case Pause(kind, reason):
                 return (yield from self.close(Outcome.PAUSED, reason, verdict, pause=kind.value))
             case Finish(outcome, reason):
@@ -215,6 +235,14 @@ class Rollout:
             case Deploy() | Shift() | Promote():
                 yield from self.write(action, verdict)
         return None
+
+    def stand(self, action: Wait) -> Op[None]:
+        """Wait; for a gate, which is told once however long it holds."""
+        told = action.quiet or (action.gate is not None and action.gate == self.journal.gate)
+        self.journal = self.journal.at_gate(action.gate, self.seen.at)
+        if not told:
+            data: dict[str, Any] = {"gate": action.gate, "until": action.until} if action.gate else {}
+            yield from self.tell(Kind.WAITING, action.reason, once=True, **data)
 
     def write(self, action: Deploy | Shift | Promote | Rollback, verdict: Verdict) -> Op[None]:
         """Do it once. What fails for a reason that may pass is left to the next look."""
@@ -341,4 +369,4 @@ class Rollout:
         if mark == self.saved and 0 <= at - self.saved_at < SAVE_EVERY_S:
             return
         self.saved, self.saved_at = mark, at
-        yield from Save(f"rollout/{self.name}", self.journal)
+        yield from Save(self.key, self.journal)

@@ -21,14 +21,21 @@ class PauseKind(StrEnum):
     PRIMARY_UNHEALTHY = "primary-unhealthy"
     COMMON_MODE = "common-mode"
     OCCUPIED = "occupied"
+    APPROVAL = "approval"
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Look again later. ``quiet``: what is waited for was told when it began."""
+    """Look again later. ``quiet``: what is waited for was told when it began.
+
+    ``gate`` is the one that holds the rollout, if that is what is waited for; ``until`` is when the wait ends
+    by itself, seconds since the epoch, if that is known.
+    """
 
     reason: str
     quiet: bool = False
+    gate: str | None = None
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

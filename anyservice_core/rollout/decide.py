@@ -11,9 +11,10 @@ The rules, in order; the first that has something to say decides.
     ───────                                          ────────
     is a multi-version one                           give up: there is no one canary to judge
     in a state that is news to this client           wait, at the deadline give up; never act
+    any, aborted before we started                   give up; nothing had been sent
     terminated or gone, after we had started         give up; a redeploy would raise what someone stopped
     terminating, before we started                   wait
-    terminated or absent, before we started          deploy; it comes up whole, the steps are skipped
+    terminated or absent, before we started          deploy; it comes up whole, the steps are skipped (*)
     rolling back                                     wait for what comes of it
     in SYSTEM_FAILURE                                pause
 
@@ -23,7 +24,7 @@ The rules, in order; the first that has something to say decides.
     primary is ours and does not run                 wait; failed checks or the deadline end it
     primary is the one from before, after we started rolled back: by us, or by someone else
     primary is a stranger, after we started          superseded
-    primary runs, before we started                  deploy the canary at the first weight
+    primary runs, before we started                  deploy the canary at the first weight (*)
     primary does not run, before we started          wait; at the deadline pause
 
     with a stranger's canary
@@ -40,10 +41,15 @@ The rules, in order; the first that has something to say decides.
     verdict failed                                   ``on_failure``
     at a weight that is not ours                     someone moved it: ``on_drift``; never jump from there
     not yet running at the weight asked for          wait, at the deadline roll back
+    a person waved it on                             shift or promote, whatever the rules below say
     the bake is not over                             wait
+    held by a gate for some time already             wait for the gate
     verdict error                                    ``on_error``
     verdict inconclusive                             ``on_inconclusive``; if both sides are bad, pause
+    a gate holds the move (see ``gates.py``)         wait; ``on_timeout`` of an approval
     else                                             shift to the next weight, or promote
+
+(*) Unless a gate holds it.
 
 A failed verdict acts at once. An error or too little to tell act when the bake is over: a source
 that comes back in the meantime has cost nothing, and nothing moves forward on what is missing.
@@ -70,6 +76,7 @@ from anyservice_core.rollout.actions import (
     Wait,
 )
 from anyservice_core.rollout.duration import format_duration
+from anyservice_core.rollout.gates import at_start, at_step
 from anyservice_core.rollout.journal import Journal
 from anyservice_core.rollout.observe import Observation, Seen
 from anyservice_core.rollout.plan import OnDrift, OnInconclusive, OnTrouble, RolloutPlan
@@ -144,6 +151,13 @@ def _unknown_state(case: Case) -> Action | None:
     return case.wait(why, Finish(Outcome.FAILED, f"{why}: update anyservice"))
 
 
+def _aborted_before(case: Case) -> Action | None:
+    primary = case.seen.primary
+    if case.journal.intent != "rollback" or case.journal.started or (primary is not None and primary.ours):
+        return None
+    return Finish(Outcome.FAILED, f"{case.journal.reason}; nothing had been sent")
+
+
 def _gone(case: Case) -> Action | None:
     seen, journal = case.seen, case.journal
     if not seen.leaving:
@@ -155,7 +169,14 @@ def _gone(case: Case) -> Action | None:
     if not seen.absent:
         why = "the service is still terminating"
         return case.wait(why, Pause(PauseKind.OCCUPIED, f"{why} {_for(case)}"))
-    return Deploy(case.plan.first_weight, whole=True)
+    return _begin(case, whole=True)
+
+
+def _begin(case: Case, *, whole: bool) -> Action:
+    held = at_start(case.plan, case.journal, case.seen.at, whole=whole)
+    if isinstance(held, Rollback):  # nobody approved it in time
+        return Finish(Outcome.FAILED, f"{held.reason}; nothing had been sent")
+    return held or Deploy(case.plan.first_weight, whole=whole)
 
 
 def _going_back(case: Case) -> Action | None:
@@ -224,7 +245,7 @@ def _ours_is_gone(case: Case, primary: Seen) -> Action:
 
 def _not_begun(case: Case, primary: Seen) -> Action:
     if primary.running and case.seen.state is S.RUNNING:
-        return Deploy(case.plan.first_weight)
+        return _begin(case, whole=False)
     why = f"the present version is {primary.state}, the service {case.seen.state}"
     return case.wait(why, Pause(PauseKind.PRIMARY_UNHEALTHY, f"{why} {_for(case)}: mend it first"))
 
@@ -311,6 +332,12 @@ def _not_settled(case: Case) -> Action | None:
     return case.wait(why, Rollback(f"{why}, and no further {_for(case)}{_detail(case)}"))
 
 
+def _waved_on(case: Case) -> Action | None:
+    if case.journal.full:
+        return Promote()
+    return _forward(case) if case.journal.waved_on else None
+
+
 def _baking(case: Case) -> Action | None:
     step = case.plan.step_at(case.canary.weight)
     left = step.bake - case.journal.baked_s if step else 0.0
@@ -319,6 +346,16 @@ def _baking(case: Case) -> Action | None:
     if case.verdict.pending:
         return Wait("the bake is over, a measurement is tried again")
     return None
+
+
+def _still_held(case: Case) -> Action | None:
+    """A person is needed, or a time of day, whatever the metrics say meanwhile."""
+    held = case.journal.gate is not None or case.journal.hold is not None
+    return _gated(case) if held else None
+
+
+def _gated(case: Case) -> Action | None:
+    return at_step(case.plan, case.journal, case.seen.at)
 
 
 def _not_measured(case: Case) -> Action | None:
@@ -357,6 +394,7 @@ def _detail(case: Case) -> str:
 _RULES: Final[tuple[Callable[[Case], Action | None], ...]] = (
     _multi_version,
     _unknown_state,
+    _aborted_before,
     _gone,
     _going_back,
     _system_failure,
@@ -370,7 +408,10 @@ _RULES: Final[tuple[Callable[[Case], Action | None], ...]] = (
     _failed,
     _drifted,
     _not_settled,
+    _waved_on,
     _baking,
+    _still_held,
     _not_measured,
     _inconclusive,
+    _gated,
 )

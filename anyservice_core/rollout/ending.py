@@ -41,6 +41,7 @@ def report_of(
         pause=pause,
         steps=journal.steps,
         steps_skipped=journal.first_deploy,
+        orders=journal.orders,
         started_at=journal.started_at if journal.started_at is not None else at,
         ended_at=at,
         rollout_key=journal.rollout_key,

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     BAKING = "baking"
     MEASURED = "measured"
     WAITING = "waiting"
+    ORDERED = "ordered"
     TROUBLE = "trouble"
     PROMOTING = "promoting"
     ROLLING_BACK = "rolling_back"

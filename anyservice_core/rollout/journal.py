@@ -6,7 +6,10 @@ way back. Where the journal and the server disagree, the server wins and the bak
 
 Time counts only while somebody watches. Both clocks, the bake's and the progress deadline's, add up
 the pauses between looks, each of them bounded; so a worker that was away for a day has baked for
-nothing, and a system clock that jumps does no harm.
+nothing, and a system clock that jumps does no harm. An approval's timeout alone is by the clock on
+the wall: people are asked once, whoever watches.
+
+What people ordered is kept as they ordered it (``orders``); what follows from it is read off the list.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from anyservice_core.rollout.evidence import Window
 from anyservice_core.rollout.observe import Observation, Seen
+from anyservice_core.rollout.orders import Order, OrderKind
 from anyservice_core.rollout.plan import RolloutPlan
 from anyservice_core.rollout.report import Outcome, Phase, StepReport, Verdict
 from anyservice_core.rollout.tally import Tally
@@ -29,6 +33,7 @@ LOOKS = 3
 # The longest pause between two looks that still counts as watched, unless the poll interval is longer.
 MAX_GAP_S = 60.0
 _HISTORY = 120
+_ORDERS = 100
 
 
 class Journal(BaseModel):
@@ -63,15 +68,22 @@ class Journal(BaseModel):
     outcome: Outcome | None = None
     condemned: bool = False  # what it is on its way back for is a failed verdict
     known_bad: bool = False
+    gate: str | None = None  # the gate that holds it, if one does
+    asked_at: Mapping[str, float] = {}  # when each gate of the present step was reached
+    held_s: float = 0.0  # how long gates have held it at the present step
+    orders: tuple[Order, ...] = ()
+    orders_from: float = 0.0  # what was ordered before was about another run
 
     def replace(self, **changes: Any) -> Journal:
         return self.model_copy(update=changes)
 
     def look(self, plan: RolloutPlan, seen: Observation, max_gap_s: float = MAX_GAP_S) -> Journal:
         """Take in what was just seen: the clocks, the present step, and whose versions these are."""
-        gap = seen.at - self.looked_at if self.looked_at is not None else 0.0
+        gap = max(seen.at - self.looked_at, 0.0) if self.looked_at is not None else 0.0
         known = self._recognise(seen)
-        return known._tick(plan, seen, min(max(gap, 0.0), max_gap_s)).replace(looked_at=seen.at)  # noqa: SLF001
+        held = known.held_s + gap if known.gate is not None else known.held_s
+        ticked = known.replace(held_s=held)._tick(plan, seen, min(gap, max_gap_s))  # noqa: SLF001
+        return ticked.replace(looked_at=seen.at)
 
     def note(self, oddity: str | None) -> Journal:
         """Count how many looks in a row showed the same strange sight."""
@@ -98,7 +110,8 @@ class Journal(BaseModel):
     def _tick(self, plan: RolloutPlan, seen: Observation, gap_s: float) -> Journal:
         weight = seen.settled
         if weight is None or weight == 100 or not self.fits(plan, weight):
-            return self.replace(settled=False, waited_s=self.waited_s + gap_s)
+            waited = self.waited_s + gap_s if self.gate is None else self.waited_s
+            return self.replace(settled=False, waited_s=waited)
         if weight != self.weight:
             return self._arrive(weight, seen.at)
         baked = self.baked_s + (gap_s if self.settled else 0.0)
@@ -113,6 +126,9 @@ class Journal(BaseModel):
             settled=True,
             baked_s=0.0,
             waited_s=0.0,
+            held_s=0.0,
+            gate=None,
+            asked_at={},
             tallies={},
             history={name: windows[-_HISTORY:] for name, windows in spent.items()},
         )
@@ -138,6 +154,7 @@ class Journal(BaseModel):
             weight=self.weight,
             seen_at=self.seen_at,
             baked_s=self.baked_s,
+            held_s=self.held_s,
             phase=verdict.phase,
             findings=verdict.findings,
         )
@@ -166,10 +183,53 @@ class Journal(BaseModel):
         condemned = verdict.phase is Phase.FAILED
         return self.replace(intent="rollback", reason=reason, condemned=condemned, waited_s=0.0)
 
+    # ── gates and orders ──
+
+    def at_gate(self, gate: str | None, at: float) -> Journal:
+        """What holds it now. A gate is reached once a step: its timeout runs on behind another gate."""
+        if gate == self.gate:
+            return self
+        reached = {gate: at, **self.asked_at} if gate is not None else self.asked_at
+        return self.replace(gate=gate, asked_at=reached)
+
+    def heed(self, order: Order, gate: str | None) -> Journal:
+        """Take an order in, once, unless it is of another run. ``gate`` is what it is about if it does not say so."""
+        if order.at < self.orders_from or any(order.id == known.id for known in self.orders):
+            return self
+        stamped = order.model_copy(update={"weight": self.weight, "gate": order.gate or gate})
+        kept = self.replace(orders=(*self.orders, stamped)[-_ORDERS:])
+        if order.kind is not OrderKind.ABORT or self.intent is not None:
+            return kept
+        return kept.replace(
+            intent="rollback", reason=f"aborted {order.signed}", condemned=False, waited_s=0.0
+        )
+
+    @property
+    def hold(self) -> Order | None:
+        """The order to pause that holds now."""
+        kinds = {OrderKind.PAUSE, OrderKind.RESUME, OrderKind.PROMOTE, OrderKind.PROMOTE_FULL}
+        last = next((order for order in reversed(self.orders) if order.kind in kinds), None)
+        return last if last is not None and last.kind is OrderKind.PAUSE else None
+
+    @property
+    def full(self) -> bool:
+        """Whether it was ordered to leave out the steps that remain."""
+        return any(order.kind is OrderKind.PROMOTE_FULL for order in self.orders) and self.hold is None
+
+    @property
+    def waved_on(self) -> bool:
+        """Whether it was ordered to go on from the present step."""
+        waved = any(order.kind is OrderKind.PROMOTE and order.weight == self.weight for order in self.orders)
+        return (waved or self.full) and self.hold is None
+
+    def approval(self, gate: str) -> Order | None:
+        """The first order that opened ``gate``."""
+        return next((o for o in self.orders if o.kind is OrderKind.APPROVE and o.gate == gate), None)
+
     @classmethod
     def fresh(cls, key: str, version_name: str, attempt: int, at: float) -> Journal:
         """The memory of a rollout that begins."""
-        return cls(rollout_key=key, version_name=version_name, attempt=attempt, started_at=at)
+        return cls(rollout_key=key, version_name=version_name, attempt=attempt, started_at=at, orders_from=at)
 
     def resumed(self, at: float) -> Journal:
         """The memory to go on with. After an end, everything is asked anew: a person has looked at it."""
@@ -188,10 +248,15 @@ class Journal(BaseModel):
             baseline_name=self.baseline_name if paused else None,
             history=self.history if paused else {},
             steps=self.steps if paused else (),
+            orders=tuple(order for order in self.orders if order.kind is OrderKind.APPROVE) if paused else (),
+            orders_from=(self.looked_at or at) if paused else at,
         )
 
     @property
     def mark(self) -> tuple[Any, ...]:
         """What is worth saving at once when it changes; the clocks are not."""
-        steps = len(self.steps)
-        return (self.started, self.ours_seen, self.target, self.weight, self.intent, self.outcome, steps)
+        counts = (len(self.steps), len(self.orders))
+        return (
+            *(self.started, self.ours_seen, self.target, self.weight, self.intent, self.outcome),
+            *(self.gate, *counts),
+        )

@@ -7,8 +7,8 @@
         - {name: errors, provider: router}
 
 A plan is checked whole when it is read, and every fault is reported at once as a ``PlanError``
-that names field, value, line and way out. What the plan format knows but this version cannot do
-is refused, never ignored: a gate that silently stays open is worse than none.
+that names field, value, line and way out. What is not known is refused, never ignored: a gate that
+silently stays open is worse than none.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from collections.abc import Mapping
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from anyservice_core.rollout.duration import Duration
+from anyservice_core.rollout.ladders import ladder
 from anyservice_core.rollout.metric import HEALTH, FaultError, Metric, Part
+from anyservice_core.rollout.windows import Window
 
-__all__ = ["OnDrift", "OnInconclusive", "OnTrouble", "RolloutPlan", "Step"]
+__all__ = ["Approval", "OnDrift", "OnInconclusive", "OnTimeout", "OnTrouble", "RolloutPlan", "Step"]
 
 
 class OnTrouble(StrEnum):
@@ -49,30 +51,59 @@ class OnDrift(StrEnum):
     ROLLBACK = "rollback"
 
 
+class OnTimeout(StrEnum):
+    """What to do when nobody has approved in time."""
+
+    ROLLBACK = "rollback"
+    PAUSE = "pause"
+    PROMOTE = "promote"
+
+
+class Approval(Part):
+    """A person must say yes.
+
+    ``timeout``: seconds that they have for it, from when they are asked; ``None``: for ever.
+    ``on_timeout``: ``rollback``, ``pause``, or go on as if they had (``promote``).
+    """
+
+    timeout: Annotated[Duration, Field(gt=0)] | None = None
+    on_timeout: OnTimeout = OnTimeout.ROLLBACK
+
+
+def _approval(value: Any) -> Any:
+    if isinstance(value, bool):
+        return {} if value else None
+    return value
+
+
+# ``true`` is an approval without a timeout.
+_Approval: TypeAlias = Annotated[Approval | None, BeforeValidator(_approval)]
+
+
 class Step(Part):
     """One weight of the canary, and how long it is watched there.
 
     ``weight``: percent of the traffic, 0 to 99. ``bake``: seconds, from when the weight is seen
     on the server. ``analysis``: names of the metrics that judge this step; ``None`` means all,
-    save comparisons at weight 0, where no user's request could be compared.
+    save comparisons at weight 0, where no user's request could be compared. ``approval``: a person
+    must say yes after the bake, before the weight moves on.
     """
-
-    later: ClassVar[tuple[str, ...]] = ("approval",)
 
     weight: Annotated[int, Field(ge=0, le=99, strict=True)]
     bake: Duration = 0.0
     analysis: tuple[str, ...] | None = None
+    approval: _Approval = None
 
 
 class RolloutPlan(Part):
     """A progressive rollout. Durations are seconds, or texts such as ``15m``.
 
-    ``steps``: weights that strictly increase; a bare number is a step of that weight. Empty: promote
-    at once. ``bake``: of the steps that have none of their own. ``progress_deadline``: how long one
-    change of weight may take, bake not counted. ``max_surge_percent``: excess capacity while updating.
+    ``steps``: weights that strictly increase; a bare number is a step of that weight, a word such as
+    ``canary10percent30minutes`` a whole ladder. Empty: promote at once. ``bake``: of the steps that have
+    none of their own. ``promotion``: a person must say yes before 100. ``windows``: when it may start, advance
+    and promote. ``progress_deadline``: how long one change of weight may take, bakes and gates not counted.
+    ``max_surge_percent``: excess capacity while updating.
     """
-
-    later: ClassVar[tuple[str, ...]] = ("promotion", "windows", "notifications")
 
     steps: tuple[Step, ...]
     metrics: tuple[Metric, ...] = ()
@@ -82,6 +113,8 @@ class RolloutPlan(Part):
     on_error: OnTrouble = OnTrouble.PAUSE
     on_drift: OnDrift = OnDrift.PAUSE
     max_surge_percent: Annotated[int, Field(ge=0, le=100, strict=True)] | None = None
+    promotion: _Approval = None
+    windows: tuple[Window, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -90,7 +123,9 @@ class RolloutPlan(Part):
         if not isinstance(data, Mapping):
             return data
         full = {str(key): value for key, value in data.items() if key != "bake"}
-        if isinstance(steps := full.get("steps"), list | tuple):
+        if isinstance(steps := full.get("steps"), str):
+            full["steps"] = _in_a_word(steps, data.get("bake"))
+        elif isinstance(steps, list | tuple):
             full["steps"] = [_spelled_out(step, data.get("bake")) for step in steps]
         return full
 
@@ -170,6 +205,22 @@ class RolloutPlan(Part):
     def bake_s(self) -> float:
         """Seconds that all steps bake together: the least that the rollout takes."""
         return sum(step.bake for step in self.steps)
+
+    @property
+    def approvals(self) -> tuple[Approval, ...]:
+        """All that people are asked for, in order."""
+        asked = (*(step.approval for step in self.steps), self.promotion)
+        return tuple(approval for approval in asked if approval is not None)
+
+
+def _in_a_word(steps: str, bake: Any) -> list[dict[str, Any]]:
+    try:
+        rungs = ladder(steps)
+    except ValueError as error:
+        raise FaultError(str(error), "steps") from None
+    if rungs and bake is not None:
+        raise FaultError(f"{steps!r} says already how long each step is watched: leave it out", "bake")
+    return rungs
 
 
 def _spelled_out(step: Any, bake: Any) -> Any:

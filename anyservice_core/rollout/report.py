@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from anyservice_core.rollout.orders import Order
+
 __all__ = ["Finding", "Outcome", "Phase", "RolloutReport", "StepReport", "Verdict"]
 
 
@@ -70,11 +72,15 @@ class Verdict(_Part):
 
 
 class StepReport(_Part):
-    """One weight that the canary was held at. ``seen_at`` is seconds since the epoch."""
+    """One weight that the canary was held at.
+
+    ``seen_at`` is seconds since the epoch; ``baked_s`` how long it was watched, ``held_s`` how long gates held it.
+    """
 
     weight: int
     seen_at: float
     baked_s: float
+    held_s: float = 0.0
     phase: Phase
     findings: tuple[Finding, ...] = ()
 
@@ -84,7 +90,8 @@ class RolloutReport(_Part):
 
     ``baseline_version`` is the id of the version that was primary before, ``None`` when there was none;
     ``version`` that of the version that was brought. ``steps`` are those that were held, in order;
-    ``steps_skipped`` says that a new service came up whole. Times are seconds since the epoch.
+    ``steps_skipped`` says that a new service came up whole; ``orders`` are what people ordered meanwhile.
+    Times are seconds since the epoch.
     """
 
     outcome: Outcome
@@ -97,6 +104,7 @@ class RolloutReport(_Part):
     pause: str | None = None
     steps: tuple[StepReport, ...] = ()
     steps_skipped: bool = False
+    orders: tuple[Order, ...] = ()
     started_at: float
     ended_at: float
     rollout_key: str = ""

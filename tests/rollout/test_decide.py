@@ -12,6 +12,7 @@ from anyservice_core.rollout.actions import Deploy, Finish, Pause, PauseKind, Pr
 from anyservice_core.rollout.decide import decide, oddity
 from anyservice_core.rollout.journal import LOOKS, Journal
 from anyservice_core.rollout.observe import Observation, Seen
+from anyservice_core.rollout.orders import Order, OrderKind
 from anyservice_core.rollout.plan import RolloutPlan
 from anyservice_core.rollout.report import Outcome, Phase, Verdict
 
@@ -23,6 +24,15 @@ BOLD = RolloutPlan.parse(
         "on_inconclusive": "promote",
         "on_error": "rollback",
         "on_drift": "rollback",
+    }
+)
+GATED = RolloutPlan.parse(
+    {
+        "steps": [{"weight": 5, "approval": {"timeout": "1h"}}, 25, {"weight": 50, "approval": True}],
+        "bake": 60,
+        "progress_deadline": 600,
+        "promotion": True,
+        "windows": [{"kind": "deny", "schedule": "* * * * *", "duration": "1d", "actions": ["advance"]}],
     }
 )
 PASSED = Verdict(phase=Phase.SUCCESSFUL, reason="fine")
@@ -104,20 +114,43 @@ def journals() -> list[Journal]:
     ]
 
 
+def order(kind: str, gate: str | None = None, weight: int | None = None, at: float = 0.0) -> Order:
+    return Order(kind=OrderKind(kind), gate=gate, weight=weight, at=at, id=f"{kind} {gate} {weight}")
+
+
+# Nothing ordered; every gate open; each kind of order that lets pass or holds; asked an hour ago in vain.
+ORDERED: list[dict[str, Any]] = [
+    {},
+    {"orders": tuple(order("approve", gate) for gate in ("5", "50", "promotion"))},
+    {"orders": (order("promote", weight=5), order("promote", weight=25), order("promote", weight=50))},
+    {"orders": (order("promote-full", weight=5),)},
+    {"orders": (order("promote-full", weight=5), order("pause"))},
+    {"orders": (order("pause"), order("resume")), "gate": "5", "asked_at": {"5": 0.0}},
+    {"asked_at": {"5": -3600.0}, "gate": "window:advance"},
+]
+
+
+def gated_journals() -> list[Journal]:
+    """Those of rollouts that people have a say in: the lives and clocks of all, with what was ordered."""
+    plain = [journal for journal in journals() if not journal.oddity_looks]
+    return [journal.replace(**said) for journal, said in itertools.product(plain, ORDERED)]
+
+
 QUIET = (None, S.UNKNOWN, S.TERMINATING, S.TERMINATED, S.ROLLING_BACK, S.SYSTEM_FAILURE)
 
 
+@pytest.mark.timeout(240)
 def test_every_combination_has_a_decision_and_none_breaks_a_promise() -> None:
-    """4.2 million combinations of service, versions, weights, memory, verdict and policy keep every promise."""
+    """9.2 million combinations of service, versions, weights, memory, verdict, orders and policy keep every promise."""
     count = 0
-    memories = journals()
+    cases = [(plan, journals()) for plan in (PLAN, BOLD)] + [(GATED, gated_journals())]
     for seen in observations():
         judged = VERDICTS if seen.state not in QUIET and seen.canary and seen.canary.ours else VERDICTS[1:2]
-        for plan, journal in itertools.product((PLAN, BOLD), memories):
-            for verdict in judged:
+        for plan, memories in cases:
+            for journal, verdict in itertools.product(memories, judged):
                 check(plan, seen, journal, verdict, decide(plan, seen, journal, verdict))
                 count += 1
-    assert count == 4_235_400
+    assert count == 9_176_700
 
 
 def check(plan: RolloutPlan, seen: Any, journal: Journal, verdict: Verdict, action: Any) -> None:
@@ -130,6 +163,7 @@ def check(plan: RolloutPlan, seen: Any, journal: Journal, verdict: Verdict, acti
         return
     case = (plan.on_failure, seen, journal, verdict, action)
     assert kind in WRITES, case
+    assert kind is Rollback or journal.hold is None, case
     assert seen.state not in {S.UNKNOWN, S.TERMINATING, S.ROLLING_BACK, S.SYSTEM_FAILURE}, case
     if kind is Deploy:
         assert not journal.started, case
@@ -151,13 +185,23 @@ def check(plan: RolloutPlan, seen: Any, journal: Journal, verdict: Verdict, acti
     assert journal.oddity is None, case
     assert journal.weight == seen.canary.weight, case
     assert seen.canary.running, case
-    assert journal.baked_s >= 60.0, case
     assert not seen.primary.unhealthy, case
     assert not seen.primary.dead, case
-    unsure = verdict.phase is Phase.INCONCLUSIVE and not verdict.common_mode and plan is BOLD
-    assert verdict.phase is Phase.SUCCESSFUL or unsure, case
+    assert verdict.phase is not Phase.FAILED, case
+    if journal.full:
+        assert kind is Promote, case
+        return
     following = plan.next_weight(seen.canary.weight)
     assert action == (Promote() if following is None else Shift(following)), case
+    if journal.waved_on:
+        return
+    assert journal.baked_s >= 60.0, case
+    unsure = verdict.phase is Phase.INCONCLUSIVE and not verdict.common_mode and plan is BOLD
+    assert verdict.phase is Phase.SUCCESSFUL or unsure, case
+    if plan is GATED:  # the window never lets it advance, and both gates of the last step want a yes
+        assert kind is Promote, case
+        assert journal.approval("50"), case
+        assert journal.approval("promotion"), case
 
 
 # ── cells with a story ──────────────────────────────────────────────────────
@@ -190,6 +234,20 @@ def test_what_is_not_known_holds_until_the_bake_is_over_and_then_pauses(verdict:
     """Nothing advances on missing data, and nothing goes back on it either."""
     assert isinstance(decide(PLAN, HELD, going(25, baked_s=1.0), verdict), Wait)
     assert isinstance(decide(PLAN, HELD, going(25), verdict), Pause)
+
+
+def test_an_order_to_promote_does_not_save_what_has_failed() -> None:
+    """A failed verdict goes back, whoever asked for what."""
+    for kind in ("promote", "promote-full"):
+        held = going(25, baked_s=0.0, orders=(order(kind, weight=25),))
+        assert decide(PLAN, HELD, held, FAILED) == Rollback("errors: worse")
+        assert decide(PLAN, HELD, held, UNMEASURED) == (Shift(50) if kind == "promote" else Promote())
+
+
+def test_an_approval_counts_for_its_own_step_only() -> None:
+    """The yes at 5 % is none at 50 %."""
+    seen = at(S.ROLLING_OUT, baseline(), ours(50))
+    assert isinstance(decide(GATED, seen, going(50, orders=(order("approve", "5"),)), PASSED), Wait)
 
 
 def test_two_bad_sides_pause_even_where_inconclusive_means_promote() -> None:

@@ -12,6 +12,7 @@ from anyservice_core.errors import PlanError
 from anyservice_core.rollout import RolloutPlan
 from anyservice_core.rollout.lints import lint
 from anyservice_core.rollout.metric import Compare
+from anyservice_core.rollout.plan import Approval, OnTimeout
 
 FULL = """
 rollout:
@@ -160,17 +161,48 @@ def test_a_metric_that_could_not_judge_is_refused(tmp_path: Path, metric: str) -
     assert "s3cret" not in said
 
 
-@pytest.mark.parametrize("field", ["windows: []", "promotion: true", "notifications: []"])
-def test_what_is_not_done_yet_is_refused_and_not_ignored(tmp_path: Path, field: str) -> None:
+def test_what_is_not_known_is_refused_and_not_ignored(tmp_path: Path) -> None:
     """A gate that silently stays open is worse than none."""
-    said = refused(tmp_path, f"rollout:\n  steps: [5]\n  {field}")
-    assert "not supported by this version yet" in said
+    said = refused(tmp_path, "rollout:\n  steps: [5]\n  aproval: true")
+    assert "aproval: unknown field" in said
     assert "line 3" in said
 
 
-def test_a_step_with_an_approval_is_refused(tmp_path: Path) -> None:
-    """It would be passed without anyone's approval."""
-    assert "steps[0].approval" in refused(tmp_path, "steps: [{weight: 5, approval: true}]")
+def test_an_approval_is_yes_or_says_how_long_it_is_waited_for() -> None:
+    """``true`` is an approval without end, ``false`` none."""
+    plan = RolloutPlan.parse(
+        {
+            "steps": [{"weight": 5, "approval": True}, {"weight": 25, "approval": False}],
+            "promotion": {"timeout": "8h", "on_timeout": "promote"},
+        }
+    )
+    assert [step.approval for step in plan.steps] == [Approval(), None]
+    assert plan.promotion == Approval(timeout=8 * 3600.0, on_timeout=OnTimeout.PROMOTE)
+    assert plan.approvals == (Approval(), plan.promotion)
+    assert RolloutPlan.parse(plan.to_dict()) == plan
+
+
+LADDERS = {
+    "canary10percent30minutes": [(10, 1800.0)],
+    "Canary5Percent2Hours": [(5, 7200.0)],
+    "LINEAR25PERCENTEVERY1MINUTE": [(25, 60.0), (50, 60.0), (75, 60.0)],
+    "linear-30-percent-every-10-minutes": [(30, 600.0), (60, 600.0), (90, 600.0)],
+    "AllAtOnce": [],
+}
+
+
+@pytest.mark.parametrize("word", LADDERS)
+def test_a_word_stands_for_a_ladder(word: str) -> None:
+    """The names that CodeDeploy made common, in any case."""
+    plan = RolloutPlan.parse({"steps": word})
+    assert [(step.weight, step.bake) for step in plan.steps] == LADDERS[word]
+
+
+def test_a_word_that_is_no_ladder_says_which_there_are(tmp_path: Path) -> None:
+    """Typos, impossible percentages and a second bake name the field and the way out."""
+    assert "linear10percentevery10minutes" in refused(tmp_path, "steps: canary10per30minutes")
+    assert "0 percent" in refused(tmp_path, "steps: canary0percent30minutes")
+    assert "leave it out (line 2)" in refused(tmp_path, "steps: canary10percent30minutes\nbake: 5m")
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from anyservice_core.effects import Effect, Op, Report, Request, Save
+from anyservice_core.effects import Effect, Op, Orders, Report, Request, Save
 from anyservice_core.errors import (
     AnyserviceError,
     ApiError,
@@ -22,6 +22,7 @@ from anyservice_core.models.enums import ServiceState
 from anyservice_core.operations.rollout import rollout
 from anyservice_core.rollout import Journal, RolloutReport
 from anyservice_core.rollout.identity import rollout_key, version_name
+from anyservice_core.rollout.orders import Order, OrderKind
 from anyservice_core.testing import FakePlane
 
 BAKE_S = 20.0
@@ -33,10 +34,18 @@ PLAN = {
 }
 
 
+GATED = {
+    **PLAN,
+    "steps": [5, {"weight": 25, "approval": {"timeout": "2m", "on_timeout": "promote"}}, 50],
+    "promotion": True,
+}
+
+
 def config(n: int) -> ServiceConfig:
     return ServiceConfig(name="rec", applications=[{"import_path": f"main:v{n}"}])
 
 
+WAVES = {OrderKind.PROMOTE, OrderKind.PROMOTE_FULL}
 NEW = config(2)
 OURS = version_name(NEW, rollout_key(NEW))
 
@@ -56,14 +65,19 @@ class Rollouts(RuleBasedStateMachine):
         self.told_terminated = False
         self.strangers = 10
         self.ends: list[RolloutReport | RolloutError] = []
+        self.plan = PLAN
+        self.orders: list[Order] = []
+        self.heeded: list[Order] = []
+        self.client.on_orders = lambda _: self.orders
 
     def teardown(self) -> None:
         self.plane.close()
 
     # ── the rollout ──
 
-    @initialize(first=st.booleans())
-    def begin(self, first: bool) -> None:
+    @initialize(first=st.booleans(), gated=st.booleans())
+    def begin(self, first: bool, gated: bool) -> None:
+        self.plan = GATED if gated else PLAN
         if not first:
             self.client.deploy(config(1))
             self.client.wait("rec")
@@ -71,7 +85,7 @@ class Rollouts(RuleBasedStateMachine):
         self.start()
 
     def start(self) -> None:
-        self.op = rollout(NEW, PLAN, journal=self.journal)
+        self.op = rollout(NEW, self.plan, journal=self.journal)
         self.advance(next)
 
     def advance(self, go: Any) -> None:
@@ -102,6 +116,8 @@ class Rollouts(RuleBasedStateMachine):
         assert effect is not None
         if isinstance(effect, Save):
             self.journal = effect.value  # type: ignore[assignment]
+        if isinstance(effect, Orders):
+            self.heeded = [*self.orders]
         if isinstance(effect, Request):
             self.check_write(effect)
         if isinstance(effect, Report):
@@ -140,6 +156,8 @@ class Rollouts(RuleBasedStateMachine):
     def restart(self, lost: bool) -> None:
         if lost:  # without a journal, terminated and never started look the same
             self.journal, self.told_terminated = None, False
+        if lost or self.op is None:  # what was ordered of the run before is over
+            self.orders, self.heeded = [], []
         self.start()
 
     @rule()
@@ -150,6 +168,10 @@ class Rollouts(RuleBasedStateMachine):
     @rule(minutes=st.sampled_from([0.1, 1, 10]))
     def nobody_watches(self, minutes: float) -> None:
         self.plane.advance(minutes * 60)
+
+    @rule(kind=st.sampled_from(OrderKind))
+    def a_person_orders(self, kind: OrderKind) -> None:
+        self.orders = [*self.orders, Order(kind=kind, at=self.plane.now, by="ann")]
 
     # ── the world ──
 
@@ -210,6 +232,14 @@ class Rollouts(RuleBasedStateMachine):
         """The API has no compare-and-set, so nothing can come between the last look and the write."""
         return isinstance(self.effect, Request) and self.effect.method != "GET"
 
+    @property
+    def paused(self) -> bool:
+        """Whether the last word that the rollout has heard of is to pause."""
+        words = [
+            order.kind for order in self.heeded if order.kind in {*WAVES, OrderKind.PAUSE, OrderKind.RESUME}
+        ]
+        return bool(words) and words[-1] is OrderKind.PAUSE
+
     def watch(self) -> None:
         """Remember since when the canary stands at its weight, for those who look now and then."""
         service = self.service
@@ -241,17 +271,20 @@ class Rollouts(RuleBasedStateMachine):
             return
         assert percent is not None
         assert service.state is not ServiceState.ROLLING_BACK
+        assert not self.paused
         if service.canary is None:
             assert percent == 5
             assert service.primary.name != OURS
             return
         assert service.canary.name == OURS
         assert percent >= service.canary.weight
-        if percent > 5:
+        if percent > 5 and not any(order.kind in WAVES for order in self.heeded):
             name, weight, since = self.held
             assert (name, weight) == (OURS, service.canary.weight)
             assert self.plane.now - since >= BAKE_S - 0.5
             assert percent == {5: 25, 25: 50, 50: 100}[weight]
+            approved = any(order.kind is OrderKind.APPROVE for order in self.heeded)
+            assert percent < 100 or approved or self.plan is PLAN
 
     def check_end(self, how: RolloutReport | RolloutError) -> None:
         report = how.report if isinstance(how, RolloutError) else how.to_dict()
