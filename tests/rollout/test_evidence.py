@@ -1,16 +1,23 @@
 """The statistics: exact where they can be, measured where they cannot."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from math import exp, log
 from random import Random
+from statistics import fmean
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special, stats
 
+from anyservice_core.metrics import Count, Increase
+from anyservice_core.rollout import RolloutPlan
 from anyservice_core.rollout.evidence import (
+    ABOVE,
     BELOW,
     BETTER,
+    JUMP,
     WORSE,
     Window,
     dispersion,
@@ -18,6 +25,10 @@ from anyservice_core.rollout.evidence import (
     log_evidence_of_rate,
     total,
 )
+from anyservice_core.rollout.journal import Journal
+from anyservice_core.rollout.judge import judge
+from anyservice_core.rollout.report import Phase
+from anyservice_core.rollout.tally import Tally, record
 
 LOOKS = 60
 RUNS = 200
@@ -70,6 +81,11 @@ def test_identical_versions_looked_at_every_minute_are_hardly_ever_condemned() -
     assert len(condemned(1.0, 1.0, WORSE_THAN_EQUAL, seed=1, known=True)) <= 0.05 * RUNS
 
 
+def test_not_knowing_how_errors_scatter_condemns_nobody_either() -> None:
+    """As plans have it by default, the scatter is learnt from the very windows that are judged."""
+    assert len(condemned(1.0, 1.0, WORSE_THAN_EQUAL, seed=7)) <= 0.05 * RUNS
+
+
 def test_an_incident_that_hits_both_sides_says_nothing_against_the_canary() -> None:
     """Four times the errors for ten minutes, on both: the level cancels out."""
     incident = condemned(
@@ -89,6 +105,29 @@ def test_a_canary_five_times_worse_is_found_within_minutes() -> None:
     minutes = sorted(condemned(5.0, 2.0, log(4 / 0.05), seed=4))
     assert len(minutes) >= 0.99 * RUNS
     assert minutes[len(minutes) // 2] <= 20
+
+
+@pytest.mark.parametrize(("dispersion", "minute"), [(1, 1), ("auto", 2)])
+def test_a_canary_ten_times_worse_is_found_at_once(dispersion: object, minute: int) -> None:
+    """Through tally and judge, as in a rollout that tolerates no difference: at the first look, in doubt at the second."""
+    random = Random(8)
+    minutes = sorted(minute_of_failure(traffic(random, 10.0), dispersion) for _ in range(RUNS))
+    assert minutes[RUNS // 2] <= minute + 1
+    assert minutes[-1] <= 10
+
+
+def minute_of_failure(windows: list[Window], dispersion: object) -> int:
+    """When judge calls the canary of one metric and one step worse; 61 if never."""
+    compare = {"max_ratio": 1, "max_rate": None, "dispersion": dispersion}
+    metric = {"name": "errors", "provider": "router", "compare": compare}
+    plan = RolloutPlan.parse({"steps": [10], "metrics": [metric]})
+    journal, tally = Journal(rollout_key="k", version_name="v", weight=10), Tally()
+    for minute, w in enumerate(windows, start=1):
+        reading = Increase(Count(w.canary_n, w.canary_bad), Count(w.primary_n, w.primary_bad))
+        tally = record(plan.metrics[0], tally, reading, 60.0 * minute)
+        if judge(plan, journal.replace(tallies={"errors": tally})).phase is Phase.FAILED:
+            return minute
+    return LOOKS + 1
 
 
 def test_a_canary_of_equal_quality_passes() -> None:
@@ -180,3 +219,76 @@ def test_a_primary_without_errors_does_not_keep_the_doubt_alive(bad: list[int]) 
     """A fifth of the answers bad, one by one, is found in six windows of 15 requests; outages take a few more."""
     rows = [Window(15, count, 135, 0) for count in bad]
     assert log_evidence(rows, 2.0, [2.0 * ratio for ratio in WORSE], dispersion(rows)) > log(40)
+
+
+# ── scipy as an oracle ──────────────────────────────────────────────────────
+
+CLOSE = {"rel": 1e-7, "abs": 1e-7}
+ratios = st.floats(0.05, 30.0)
+rates = st.floats(0.0005, 0.9)
+
+
+def mean_of_grid(scores: list[float]) -> float:
+    return float(special.logsumexp(scores) - log(len(scores)))
+
+
+def share(ratio: float, window: Window) -> float:
+    return ratio * window.canary_n / (ratio * window.canary_n + window.primary_n)
+
+
+@given(windows, st.floats(1.0, 5.0), st.lists(ratios, min_size=1, max_size=7), st.floats(1.0, 20.0))
+def test_evidence_is_what_binomial_likelihoods_say(
+    rows: list[Window], null: float, grid: list[float], scatter: float
+) -> None:
+    """Whose each bad answer is, is a binomial draw; the grid's mean of the tempered likelihood ratios is the evidence."""
+    both = [row for row in rows if row.canary_n and row.primary_n]
+
+    def likelihood(ratio: float) -> float:
+        return sum(
+            stats.binom.logpmf(w.canary_bad, w.canary_bad + w.primary_bad, share(ratio, w)) for w in both
+        )
+
+    expected = mean_of_grid([(likelihood(ratio) - likelihood(null)) / scatter for ratio in grid])
+    assert log_evidence(rows, null, grid, scatter) == pytest.approx(expected, **CLOSE)
+
+
+@given(windows, st.floats(1.0, 5.0), ratios)
+def test_evidence_is_what_poisson_likelihoods_say(rows: list[Window], null: float, ratio: float) -> None:
+    """Two Poisson counts under each ratio, at the error level that fits the window best: the level cancels out."""
+
+    def likelihood(r: float, w: Window) -> float:
+        bad = w.canary_bad + w.primary_bad
+        canary, primary = bad * share(r, w), bad * (1 - share(r, w))
+        return stats.poisson.logpmf(w.canary_bad, canary) + stats.poisson.logpmf(w.primary_bad, primary)
+
+    both = [row for row in rows if row.canary_n and row.primary_n]
+    expected = sum(likelihood(ratio, w) - likelihood(null, w) for w in both)
+    assert log_evidence(rows, null, [ratio]) == pytest.approx(float(expected), **CLOSE)
+
+
+@given(windows, rates, st.sampled_from([BELOW, ABOVE]), st.floats(1.0, 20.0))
+def test_evidence_of_a_rate_is_what_binomial_likelihoods_say(
+    rows: list[Window], null: float, multiples: tuple[float, ...], scatter: float
+) -> None:
+    """The canary's own counts, under each rate of the grid and under the rate that is tolerated."""
+    seen = total(rows)
+    alternatives = [min(null * multiple, 1 - 1e-9) for multiple in multiples]
+    likelihoods = [stats.binom.logpmf(seen.canary_bad, seen.canary_n, rate) for rate in (*alternatives, null)]
+    scores = [(likelihood - likelihoods[-1]) / scatter for likelihood in likelihoods[:-1]]
+    expected = mean_of_grid(scores)
+    assert log_evidence_of_rate(rows, null, multiples, scatter) == pytest.approx(expected, **CLOSE)
+
+
+@given(windows)
+def test_the_scatter_is_the_mean_chi_square_of_neighbours(rows: list[Window]) -> None:
+    """Each pair of neighbouring windows is a table of two by two, on either side; an incident is cut off."""
+    sides = ([(w.canary_n, w.canary_bad) for w in rows], [(w.primary_n, w.primary_bad) for w in rows])
+    tables = [
+        [[bad, n - bad], [next_bad, next_n - next_bad]]
+        for side in sides
+        for (n, bad), (next_n, next_bad) in pairwise(side)
+    ]
+    whole = [t for t in tables if all(map(sum, t)) and all(map(sum, zip(*t, strict=True)))]
+    surprises = [min(JUMP, stats.chi2_contingency(table, correction=False).statistic) for table in whole]
+    expected = max(1.0, fmean(surprises)) if surprises else 1.0
+    assert dispersion(rows, doubt=0.0) == pytest.approx(expected, **CLOSE)
