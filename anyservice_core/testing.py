@@ -8,7 +8,7 @@
 It shares every rule with the embedded plane (``plane.api``, ``plane.reconcile``), so it cannot drift
 from it; only hosts and router are stand-ins. Time is moved by hand (``advance``), or by the clients
 that it gives out whenever they sleep. What goes wrong is said beforehand: ``break_version``,
-``sicken``, ``kill``, ``fail_requests``. Users' own tests may use it as ours do.
+``sicken``, ``kill``, ``drop_answer``, ``lose_request``. Users' own tests may use it as ours do.
 """
 
 from __future__ import annotations
@@ -136,6 +136,7 @@ class FakePlane:
         self._folder = tempfile.TemporaryDirectory(prefix="anyservice-fake-", ignore_cleanup_errors=True)
         self._error_rates: dict[str, float] = {}
         self._drop_next: list[str] = []
+        self._lose_next: list[str] = []
         self.store = Store(None)
         self.bundles = Bundles(Path(self._folder.name), key=TOKEN)
         self.engine = FakeEngine(self._clock, start_s)
@@ -219,6 +220,10 @@ class FakePlane:
         """Do the next ``"METHOD /path"`` that starts so, but lose its answer on the way back."""
         self._drop_next.append(request)
 
+    def lose_request(self, request: str) -> None:
+        """Lose the next ``"METHOD /path"`` that starts so on its way here, so that nothing is done."""
+        self._lose_next.append(request)
+
     def version_id(self, name: str) -> str:
         """Give the id of the live version of this name.
 
@@ -253,9 +258,10 @@ class FakePlane:
     def _handle(self, request: httpx.Request) -> httpx.Response:
         line = f"{request.method} {request.url.path}"
         self.requests.append(line)
+        if _taken(line, self._lose_next):
+            raise httpx.WriteError("the request was lost", request=request)
         response = self._upload(request) or self._answer(request)
-        if lost := next((start for start in self._drop_next if line.startswith(start)), None):
-            self._drop_next.remove(lost)
+        if _taken(line, self._drop_next):
             raise httpx.ReadError("the answer was lost", request=request)
         return response
 
@@ -284,6 +290,14 @@ class FakePlane:
         if reply.body is None or isinstance(reply.body, str):
             return httpx.Response(reply.status, text=reply.body or "")
         return httpx.Response(reply.status, json=reply.body)
+
+
+def _taken(line: str, faults: list[str]) -> bool:
+    """Whether a fault is meant for this request; each is used once."""
+    found = next((start for start in faults if line.startswith(start)), None)
+    if found is not None:
+        faults.remove(found)
+    return found is not None
 
 
 def _none(name: str) -> Any:

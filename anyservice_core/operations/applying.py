@@ -1,30 +1,33 @@
 """Sending a deploy once, although answers get lost.
 
-``PUT apply`` has no idempotency key, and a server that gets it twice may start two versions. So it is never
-sent again blindly: when no answer came, the service is read first, and if it carries what was asked for, that is
-taken for the answer. ``carries`` is the judgement, pure:
-
-* A body that names its version is carried by the version of that name, at the wanted weight.
-* One that does not is carried by a version that was not there before and runs the same configuration.
-* An update in place keeps its version, so there the configuration alone decides.
-
-A deploy that is run again by another process, after a crash, meets the same question before its first send:
-its version may be there already. Only a named version can be recognised then.
+``PUT apply`` has no idempotency key, and a server that gets it twice may start two versions. So it is never sent
+again blindly: when no answer came, or one that cannot be read, the service is read first, and ``arrival`` judges. What
+has arrived is taken for the answer; only a service that nothing has happened to is asked once more; and where
+something else has happened, the caller is told and decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from http import HTTPStatus
+from typing import TypeAlias
 
 from anyservice_core.effects import Op, Report, Request, Sleep
-from anyservice_core.errors import TransportError, UnavailableError
-from anyservice_core.models.wire import ApplyService, ServiceWire, VersionWire
-from anyservice_core.operations.sending import ATTEMPTS, LONGEST_RETRY_AFTER_S, send
+from anyservice_core.errors import (
+    AnyserviceError,
+    ConflictError,
+    DecodeError,
+    TransportError,
+    UnavailableError,
+)
+from anyservice_core.models.wire import ApplyService, ServiceWire
+from anyservice_core.operations.arrival import Arrived, Changed, judge
+from anyservice_core.operations.sending import ATTEMPTS, LONGEST_RETRY_AFTER_S, Retrying, send
 
-__all__ = ["Adopted", "already_there", "apply", "carries", "contains"]
+__all__ = ["APPLY", "Adopted", "apply", "write"]
 
+APPLY = "/api/v2/services-v2/apply"
 SETTLE_S = 2.5
 
 Reread: TypeAlias = Callable[[], Op[ServiceWire | None]]
@@ -41,81 +44,62 @@ class Adopted:
         return f"{self.service}: version {self.version} is there already, nothing sent"
 
 
+def write(body: ApplyService) -> Request:
+    """The one request that makes ``body`` so."""
+    return Request("PUT", APPLY, json=body.body(), idempotent=False)
+
+
 def apply(body: ApplyService, before: ServiceWire | None, reread: Reread) -> Op[ServiceWire]:
-    """Send ``body`` and give back the service; ``reread`` finds it again after a lost answer."""
-    request = Request("PUT", "/api/v2/services-v2/apply", json=body.body(), idempotent=False)
-    for attempt in range(1, ATTEMPTS):
+    """Send ``body`` and give back the service; ``reread`` finds it again after a lost answer.
+
+    Raises ``ConflictError`` where the service has changed meanwhile and ours is not there.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
         try:
-            return (yield from send(request, ServiceWire))
-        except (TransportError, UnavailableError) as error:
-            # What was sent may still be at work: looked at too soon, it is not there yet, and is sent twice.
-            asked = getattr(error, "retry_after_s", None) or 0.0
-            yield from Sleep(min(max(SETTLE_S * attempt, asked), LONGEST_RETRY_AFTER_S), jitter=0.2)
-        landed = yield from reread()
-        if landed and (version := carries(landed, body, before)):
-            yield from Report(Adopted(landed.name, version.version))
-            return landed
-    return (yield from send(request, ServiceWire))
+            return (yield from send(write(body), ServiceWire))
+        except (TransportError, UnavailableError, DecodeError, ConflictError) as error:
+            if not _may_have_arrived(error, attempt):
+                raise
+            landed = yield from _look(body, before, reread, error, attempt)
+            if landed is not None:
+                return landed
+            if attempt == ATTEMPTS:
+                raise
 
 
-def carries(service: ServiceWire, body: ApplyService, before: ServiceWire | None) -> VersionWire | None:
-    """The version of ``service`` that ``body`` asked for, if it landed since ``before`` was read."""
-    known = set() if body.rollout_strategy == "IN_PLACE" else _ids(before)
-    for version in _both(service):
-        mine = version.version == body.version if body.version else version.id not in known
-        if (
-            mine
-            and contains(version.ray_serve_config, body.ray_serve_config)
-            and _weighs(service, version, body)
-        ):
-            return version
+def _may_have_arrived(error: AnyserviceError, attempt: int) -> bool:
+    """A 429 says that nothing was done, and was waited for. A conflict may be with what we sent ourselves before."""
+    if isinstance(error, ConflictError):
+        return attempt > 1
+    return getattr(error, "status", None) != HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _look(
+    body: ApplyService, before: ServiceWire | None, reread: Reread, error: AnyserviceError, attempt: int
+) -> Op[ServiceWire | None]:
+    """The service if ``body`` has arrived, ``None`` if it may be sent again."""
+    if not isinstance(error, ConflictError):
+        yield from Report(Retrying("The deploy", error.message, attempt))
+        # What was sent may still be at work: looked at too soon, it is not there yet, and is sent twice.
+        asked = getattr(error, "retry_after_s", None) or 0.0
+        yield from Sleep(min(max(SETTLE_S * attempt, asked), LONGEST_RETRY_AFTER_S), jitter=0.2)
+    now = yield from reread()
+    found = judge(body, before, now)
+    if isinstance(found, Arrived):
+        yield from Report(Adopted(body.name, found.version.version))
+        return now
+    if isinstance(error, DecodeError | ConflictError):  # it was answered: yes, or no
+        raise error
+    if isinstance(found, Changed):
+        raise _changed(body.name, found) from error
     return None
 
 
-def already_there(service: ServiceWire, body: ApplyService) -> VersionWire | None:
-    """The version that an earlier run of this same deploy left at the wanted weight, if it named it."""
-    if not body.version or body.rollout_strategy == "IN_PLACE" or service.goal_state == "TERMINATED":
-        return None
-    version = carries(service, body, None)
-    if version is None or not _same_ground(version, body):
-        return None
-    # Without a percentage the traffic moves by itself. Whether a canary is moving or held cannot be told, so
-    # only a version that is primary has nothing left to be asked for.
-    return version if body.canary_percent is not None or _is_primary(service, version) else None
-
-
-def _same_ground(version: VersionWire, body: ApplyService) -> bool:
-    return (version.build_id, version.compute_config_id) == (body.build_id, body.compute_config_id)
-
-
-def _weighs(service: ServiceWire, version: VersionWire, body: ApplyService) -> bool:
-    if body.canary_percent is None:
-        return True
-    if _is_primary(service, version):  # alone it has all the traffic, and is nobody's canary
-        return service.canary_version is None or body.canary_percent == 100
-    return version.weight == body.canary_percent
-
-
-def _is_primary(service: ServiceWire, version: VersionWire) -> bool:
-    return service.primary_version is not None and service.primary_version.id == version.id
-
-
-def _both(service: ServiceWire | None) -> list[VersionWire]:
-    if service is None:
-        return []
-    return [version for version in (service.canary_version, service.primary_version) if version]
-
-
-def _ids(service: ServiceWire | None) -> set[str]:
-    return {version.id for version in _both(service)}
-
-
-def contains(theirs: Any, ours: Any) -> bool:
-    """Whether ``theirs`` says all that ``ours`` does; a server may fill in more keys."""
-    if isinstance(ours, Mapping):
-        same = isinstance(theirs, Mapping)
-        return same and all(contains(theirs.get(key), value) for key, value in ours.items())
-    if isinstance(ours, list | tuple):
-        same = isinstance(theirs, list | tuple) and len(theirs) == len(ours)
-        return same and all(contains(one, other) for one, other in zip(theirs, ours, strict=True))
-    return bool(theirs == ours)
+def _changed(name: str, found: Changed) -> ConflictError:
+    return ConflictError(
+        f"The answer to the deploy of {name!r} was lost, and meanwhile {found.what}, so it was not sent again.",
+        status=409,
+        hint="Look at the service, and deploy again if that is still wanted.",
+    )

@@ -25,7 +25,7 @@ from anyservice_core.models.wire import (
 from anyservice_core.operations import directory, inside
 from anyservice_core.operations.sending import send, send_page
 
-__all__ = ["TEMPLATES", "Compute", "Wanted", "cloud_of", "find", "register", "resolve", "stored"]
+__all__ = ["TEMPLATES", "Compute", "Wanted", "cloud_of", "find", "register", "resolve", "reuse", "stored"]
 
 TEMPLATES = "/api/v2/compute_templates/"
 
@@ -61,11 +61,28 @@ def find(config: ServiceConfig, live: Sequence[str] = ()) -> Op[Compute | Wanted
     if isinstance(wanted, str):
         return (yield from _named(wanted, config.cloud))
     if wanted is not None:
-        return (yield from _written_out(wanted, config.cloud, live))
+        return (yield from reuse((yield from _written_out(wanted, config.cloud)), live))
     if config.cloud is None and (ours := (yield from _workspace_s())):
-        return ours
+        return (yield from reuse(ours, live))
     cloud_id = yield from directory.cloud_id(config.cloud)
     return Compute((yield from _default(cloud_id)).id, cloud_id)
+
+
+def reuse(found: Compute | Wanted, live: Sequence[str]) -> Op[Compute | Wanted]:
+    """One of ``live`` instead of what is to be registered, if it says the same."""
+    if isinstance(found, Wanted):
+        spec = ComputeSpec.model_validate(found.spec)
+        for id in dict.fromkeys(live):
+            if (yield from _says(id, spec)):
+                return Compute(id, found.cloud_id)
+    return found
+
+
+def _says(id: str, spec: ComputeSpec) -> Op[bool]:
+    try:
+        return is_same((yield from stored(id)).config, spec)
+    except NotFoundError:
+        return False
 
 
 def register(wanted: Wanted) -> Op[Compute]:
@@ -138,9 +155,7 @@ def _split(name: str) -> tuple[str, int]:
 # ── written out ─────────────────────────────────────────────────────────────
 
 
-def _written_out(
-    wanted: ComputeConfig | MultiResourceComputeConfig, cloud: str | None, live: Sequence[str]
-) -> Op[Compute | Wanted]:
+def _written_out(wanted: ComputeConfig | MultiResourceComputeConfig, cloud: str | None) -> Op[Wanted]:
     cloud_id = yield from directory.cloud_id(cloud or wanted.cloud)
     if (
         cloud
@@ -153,11 +168,7 @@ def _written_out(
     for part, flags in _parts(wanted):
         default = None if part.head_node else (yield from _usual(cloud_id, part.cloud_resource))
         deployments.append(deployment(part, default, flags))
-    spec = template(cloud_id, deployments)
-    for id in dict.fromkeys(live):
-        if is_same((yield from stored(id)).config, ComputeSpec.model_validate(spec)):
-            return Compute(id, cloud_id)
-    return Wanted(cloud_id, spec)
+    return Wanted(cloud_id, template(cloud_id, deployments))
 
 
 def _parts(

@@ -6,7 +6,7 @@ again. ``find`` does all that leaves nothing behind, ``resolve`` the rest as wel
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from anyservice_core.effects import Call, Now, Op, Report, Request, Sleep
 from anyservice_core.errors import (
     ConfigError,
     ConflictError,
+    NotFoundError,
     RejectedError,
     TransportError,
     UnavailableError,
@@ -64,10 +65,13 @@ def resolve(config: ServiceConfig, cloud_id: str) -> Op[str]:
     return (yield from _usual(config))
 
 
-def find(config: ServiceConfig, cloud_id: str) -> Op[str | None]:
-    """The build that ``config`` means, if there is one already; nothing is registered or built."""
+def find(config: ServiceConfig, cloud_id: str, live: Sequence[str] = ()) -> Op[str | None]:
+    """The build that ``config`` means, if there is one already; nothing is registered or built.
+
+    ``live`` are the ids of those in use: an image by its URI can be looked for in no other way.
+    """
     if config.image_uri:
-        return None
+        return (yield from _known(config, live))
     if not config.containerfile:
         return (yield from _usual(config))
     text = yield from read_containerfile(config.containerfile)
@@ -110,6 +114,25 @@ def _registered(config: ServiceConfig, cloud_id: str) -> Op[str]:
     }
     request = Request("POST", "/api/v2/builds/get_or_create_build_from_image_uri", json=_given(body))
     return (yield from send(request, BuildWire)).id
+
+
+def _known(config: ServiceConfig, live: Sequence[str]) -> Op[str | None]:
+    for id in dict.fromkeys(live):
+        if (yield from _is_of(id, config)):
+            return id
+    return None
+
+
+def _is_of(build_id: str, config: ServiceConfig) -> Op[bool]:
+    try:
+        build = yield from send(Request("GET", f"{BUILDS}{build_id}", lasting=True), BuildWire)
+    except NotFoundError:
+        return False
+    return (
+        build.docker_image_name == (config.image_uri or "").strip()
+        and config.ray_version in {None, build.ray_version}
+        and config.registry_login_secret == build.registry_login_secret
+    )
 
 
 def _azure_s(cloud_id: str) -> Op[str | None]:

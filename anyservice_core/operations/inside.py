@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from anyservice_core.effects import Inside, Op, Request
 from anyservice_core.errors import NotFoundError
+from anyservice_core.models.config import ServiceConfig
 from anyservice_core.models.wire import ClusterWire, WorkspaceWire
 from anyservice_core.operations.sending import send
 
-__all__ = ["cluster", "name", "workspace"]
+__all__ = ["cluster", "completed", "name", "workspace"]
 
 _PREFIX = "workspace-cluster-"
 
@@ -40,3 +43,20 @@ def name() -> Op[str | None]:
         return found.name
     ours = yield from cluster()
     return ours.name.removeprefix(_PREFIX) or None if ours else None
+
+
+def completed(config: ServiceConfig) -> Op[ServiceConfig]:
+    """``config`` with what it leaves open and a workspace has: a name, and the working directory as its code."""
+    if (yield from Inside()) is None:
+        return config
+    if not config.name:
+        config = config.options(name=(yield from name()))
+    return config if config.working_dir else config.options(applications=_with_code(config))
+
+
+def _with_code(config: ServiceConfig) -> list[dict[str, Any]]:
+    """Each application that brings no code of its own gets what lies here."""
+    return [
+        {**application, "runtime_env": {"working_dir": ".", **(application.get("runtime_env") or {})}}
+        for application in config.applications
+    ]

@@ -13,8 +13,9 @@ from anyservice_core.errors import NotFoundError
 from anyservice_core.models.config import ServiceConfig
 from anyservice_core.models.mapping import apply_from_config, apply_from_version
 from anyservice_core.models.wire import ApplyService, RollbackService, ServiceWire, VersionWire
-from anyservice_core.operations import compute, directory, images
-from anyservice_core.operations.lookup import SERVICES, by_id, namesakes
+from anyservice_core.operations import compute, connections, directory, images
+from anyservice_core.operations.drafting import live, present
+from anyservice_core.operations.lookup import SERVICES, by_id
 from anyservice_core.operations.sending import send
 from anyservice_core.rollout.observe import Observation
 
@@ -23,12 +24,22 @@ __all__ = ["begin", "compose", "move", "take_back"]
 _HANDS_OFF = frozenset({"ROLLING_BACK", "TERMINATING", "TERMINATED", "SYSTEM_FAILURE"})
 
 
-def compose(config: ServiceConfig) -> Op[ApplyService]:
-    """The body that deploys a prepared config; names of compute, image and project become ids."""
-    resolved = yield from compute.resolve(config)
+def compose(config: ServiceConfig, service_id: str = "") -> Op[ApplyService]:
+    """The body that deploys a prepared config; names of compute, image and project become ids.
+
+    A compute config that is written out is not registered again if the service ``service_id`` runs on the same.
+    """
+    config = yield from connections.resolve(config)
+    resolved = yield from compute.resolve(config, (yield from _machines(config, service_id)))
     build_id = yield from images.resolve(config, resolved.cloud_id)
     project_id = yield from directory.project_id(config.project, resolved.cloud_id)
     return apply_from_config(config, build_id=build_id, compute_config_id=resolved.id, project_id=project_id)
+
+
+def _machines(config: ServiceConfig, service_id: str) -> Op[list[str]]:
+    if not service_id or config.compute_config is None or isinstance(config.compute_config, str):
+        return []
+    return [version.compute_config_id for version in live((yield from by_id(service_id)))]
 
 
 def begin(
@@ -54,8 +65,7 @@ def begin(
 
 def _find(body: ApplyService, service_id: str) -> Op[ServiceWire | None]:
     if not service_id:
-        found = yield from namesakes(body.name)
-        return next((service for service in found if service.project_id == body.project_id), None)
+        return (yield from present(body.name, str(body.project_id)))
     try:
         return (yield from by_id(service_id, attempts=1))
     except NotFoundError:

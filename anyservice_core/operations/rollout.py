@@ -287,7 +287,7 @@ class Rollout:
             Kind.DEPLOYING, f"deploying {self.journal.version_name}: {how}", to=weight, whole=whole
         )
         if self.body is None:
-            self.body = yield from compose(self.config)
+            self.body = yield from compose(self.config, self.seen.service_id)
         made = yield from begin(self.body, self.seen, weight, self.plan.max_surge_percent)
         self.service_id = made.id if made else self.service_id
         return made is not None
