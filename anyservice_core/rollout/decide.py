@@ -33,7 +33,7 @@ The rules, in order; the first that has something to say decides.
     before we started                                wait; at the deadline pause
 
     with our canary
-    on our way back                                  roll back (again: it does no harm)
+    on our way back, or aborted                      roll back (again: it does no harm)
     canary dead                                      roll back, unless the primary is dead too: pause
     at weight 100                                    wait for the promotion; at the deadline pause
     primary sick                                     pause: going back would not help
@@ -152,10 +152,18 @@ def _unknown_state(case: Case) -> Action | None:
 
 
 def _aborted_before(case: Case) -> Action | None:
-    primary = case.seen.primary
-    if case.journal.intent != "rollback" or case.journal.started or (primary is not None and primary.ours):
+    primary, why = case.seen.primary, _why_back(case)
+    late = primary is not None and primary.ours and not case.seen.leaving
+    if why is None or case.journal.started or late:
         return None
-    return Finish(Outcome.FAILED, f"{case.journal.reason}; nothing had been sent")
+    return Finish(Outcome.FAILED, f"{why}; nothing had been sent")
+
+
+def _why_back(case: Case) -> str | None:
+    """Why the canary is to go back, if it is: decided before, or ordered since."""
+    if case.journal.intent == "rollback":
+        return case.journal.reason
+    return f"aborted {case.journal.abort.signed}" if case.journal.abort is not None else None
 
 
 def _gone(case: Case) -> Action | None:
@@ -210,17 +218,20 @@ def _without_canary(case: Case) -> Action | None:
 
 
 def _ours_is_primary(case: Case, primary: Seen) -> Action:
-    if case.journal.intent == "rollback":
-        return Finish(
-            Outcome.FAILED,
-            f"too late to roll back, it is promoted already; it was to go back: {case.journal.reason}",
-        )
+    if (why := _why_back(case)) is not None:
+        late = f"too late to roll back, it is promoted already; it was to go back: {why}"
+        return Finish(Outcome.FAILED, f"{late}{_way_back(case)}")
     if primary.running and case.seen.state is S.RUNNING:
         return _arrived(case)
     why = f"its version is {primary.state}{_detail(case)}"
     if case.verdict.phase is Phase.FAILED and primary.unhealthy:
         return Finish(Outcome.FAILED, f"{why}; there is no earlier version to go back to")
     return case.wait(why, Finish(Outcome.FAILED, f"{why}, and not running {_for(case)}"))
+
+
+def _way_back(case: Case) -> str:
+    before = case.journal.baseline_name
+    return f"; roll out {before} again to go back to it" if before else ""
 
 
 def _arrived(case: Case) -> Action:
@@ -266,9 +277,9 @@ def _strange_canary(case: Case) -> Action | None:
 
 
 def _on_the_way_back(case: Case) -> Action | None:
-    if case.journal.intent != "rollback":
+    if (why := _why_back(case)) is None:
         return None
-    again = Rollback(case.journal.reason)
+    again = Rollback(why)
     return Pause(PauseKind.ERROR, f"the rollback took no effect {_for(case)}") if case.late else again
 
 

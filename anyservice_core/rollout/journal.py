@@ -197,12 +197,12 @@ class Journal(BaseModel):
         if order.at < self.orders_from or any(order.id == known.id for known in self.orders):
             return self
         stamped = order.model_copy(update={"weight": self.weight, "gate": order.gate or gate})
-        kept = self.replace(orders=(*self.orders, stamped)[-_ORDERS:])
-        if order.kind is not OrderKind.ABORT or self.intent is not None:
-            return kept
-        return kept.replace(
-            intent="rollback", reason=f"aborted {order.signed}", condemned=False, waited_s=0.0
-        )
+        return self.replace(orders=(*self.orders, stamped)[-_ORDERS:])
+
+    @property
+    def abort(self) -> Order | None:
+        """The order to take the canary back."""
+        return next((order for order in self.orders if order.kind is OrderKind.ABORT), None)
 
     @property
     def hold(self) -> Order | None:
