@@ -31,7 +31,7 @@ from anyservice_core.plane.loop import Loop
 from anyservice_core.plane.reconcile import Options
 from anyservice_core.plane.router import Route, SlotCounters
 from anyservice_core.plane.routes import ApiRequest
-from anyservice_core.plane.state import Service
+from anyservice_core.plane.state import Service, Version
 from anyservice_core.plane.store import Store
 
 __all__ = ["FakePlane"]
@@ -195,20 +195,20 @@ class FakePlane:
     # ── what goes wrong ──
 
     def break_version(self, name: str, message: str = "ImportError: no module named 'main'") -> None:
-        """Let the host of this version report that it will not come up."""
-        self.engine.faults[self.version_id(name)] = Observed(EngineState.FAILED, None, message)
+        """Let the host of this version, or of the update in place under way, report that it will not come up."""
+        self.engine.faults[self._host(name)] = Observed(EngineState.FAILED, None, message)
 
     def sicken(self, name: str, message: str = "health check failed") -> None:
         """Let this version run, but not well, until it is healed."""
-        self.engine.faults[self.version_id(name)] = Observed(EngineState.UNHEALTHY, ("127.0.0.1", 1), message)
+        self.engine.faults[self._host(name)] = Observed(EngineState.UNHEALTHY, ("127.0.0.1", 1), message)
 
     def heal(self, name: str) -> None:
         """Undo ``break_version`` or ``sicken``."""
-        self.engine.faults.pop(self.version_id(name), None)
+        self.engine.faults.pop(self._host(name), None)
 
     def kill(self, name: str) -> None:
         """End the host of this version without a word; the plane will start it again."""
-        self.engine.stop(self.version_id(name))
+        self.engine.stop(self._version(name).host)
 
     def send_traffic(self, rps: float, *, errors: Mapping[str, float] | None = None) -> None:
         """Let users send ``rps`` requests a second from now on; ``errors`` is the failing share by version name."""
@@ -230,9 +230,18 @@ class FakePlane:
         Raises:
             KeyError: there is none.
         """
-        return next((v.id for s in self.store.services() for v in s.versions if v.name == name), "") or _none(
+        return self._version(name).id
+
+    def _version(self, name: str) -> Version:
+        return next((v for s in self.store.services() for v in s.versions if v.name == name), None) or _none(
             name
         )
+
+    def _host(self, name: str) -> str:
+        """The host that was asked for last, and is not given up."""
+        version = self._version(name)
+        update = version.update
+        return version.host_of(update.generation) if update and not update.failed else version.host
 
     def service(self, name: str) -> Service:
         """Give what the plane knows of a service.

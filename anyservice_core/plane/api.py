@@ -160,10 +160,14 @@ def _apply(api: Api, request: ApiRequest) -> Any:
         service = deploy(present, wanted, _birth(api, wanted, now)).replace(updated_at=now, tags=tags)
         api.store.save(service)
         newest = service.canary or service.primary
-        percent = "" if wanted.canary_percent is None else f" at {wanted.canary_percent} %"
-        api.store.note(Event(service.id, now, "deploy", f"deploy {newest.name}{percent}", newest.id))
+        how = " in place" if wanted.rollout_strategy == "IN_PLACE" else _percent(wanted)
+        api.store.note(Event(service.id, now, "deploy", f"deploy {newest.name}{how}", newest.id))
     api.on_change()
     return show(service)
+
+
+def _percent(wanted: ApplyService) -> str:
+    return "" if wanted.canary_percent is None else f" at {wanted.canary_percent} %"
 
 
 def _birth(api: Api, wanted: ApplyService, now: float) -> Birth:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from anyservice_core.errors import ConflictError, RejectedError
+from anyservice_core.errors import ConflictError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.models.wire import ApplyService
+from anyservice_core.plane import in_place
 from anyservice_core.plane.lifecycle import SERVICE, VERSION, ServiceEvent, VersionEvent, advance
 from anyservice_core.plane.state import Rollout, Service, Version
 
@@ -42,18 +43,14 @@ class Birth:
 
 
 def deploy(service: Service | None, apply: ApplyService, birth: Birth) -> Service:
-    """Deploy a configuration: create, restart, start a canary, or move the weight of the present one.
+    """Deploy a configuration: create, restart, start a canary, move its weight, or update in place.
 
     Raises:
         ConflictError: the service is on its way out, or the version's name is taken by another content.
-        RejectedError: the request asks for what this plane cannot do.
+        AnyserviceError: as ``in_place.update`` says.
     """
     if apply.rollout_strategy == "IN_PLACE":
-        raise RejectedError(
-            "rollout_strategy IN_PLACE is not offered by this plane.",
-            hint="Deploy without in_place: a new version starts beside the present one.",
-            status=422,
-        )
+        return in_place.update(service, apply, _spec(apply))
     if service is None:
         return _create(apply, birth)
     if service.state is ServiceState.TERMINATED:
@@ -150,8 +147,8 @@ def _alive(version: Version) -> bool:
 def _fits(version: Version, apply: ApplyService) -> bool:
     spec = _spec(apply)
     if apply.config is None:  # a request that moves only the weight carries no config
-        return {**version.spec, "config": None} == {**spec, "config": None}
-    return version.spec == spec
+        return {**version.wanted, "config": None} == {**spec, "config": None}
+    return version.wanted == spec
 
 
 def _again(service: Service, same: Version, apply: ApplyService, birth: Birth) -> Service:
@@ -166,7 +163,7 @@ def _start_canary(service: Service, apply: ApplyService, birth: Birth) -> Servic
     state = advance(SERVICE, service.state, ServiceEvent.DEPLOY, what=f"service '{service.name}'")
     spec = _spec(apply)
     if apply.config is None:
-        spec["config"] = service.primary.spec.get("config")
+        spec["config"] = service.primary.wanted.get("config")
     leaving = (retire(service.canary, birth.now),) if service.canary else ()
     return service.replace(
         state=state,

@@ -9,12 +9,18 @@ users before it is an act: the weight goes to 0, requests under way end, then th
         ├──fail────────────────────────────────┘ ▼
         └──retire──► TERMINATING ──gone──► TERMINATED
 
+An update in place leads to UPDATING from any state but the last two, and from there to RUNNING when
+the new code serves, or to UNHEALTHY when it does not come up; the old code serves meanwhile
+(``in_place``).
+
 A *service* follows its primary version, except while something is being done to it:
 
     STARTING ──up──► RUNNING ──deploy──► ROLLING_OUT ──promoted──► RUNNING
                        │ ▲                    │
                   sick ▼ │ up                 └─roll_back──► ROLLING_BACK ──restored──► RUNNING
                      UNHEALTHY
+    STARTING, RUNNING, UNHEALTHY ──update──► UPDATING ──up──► RUNNING, ──sick──► UNHEALTHY,
+                                                       └──deploy──► ROLLING_OUT
     any of these ──terminate──► TERMINATING ──stopped──► TERMINATED ──deploy──► STARTING
 
 A cell that is not in a table is a move that must not be made. Whoever asks for it gets a
@@ -42,6 +48,7 @@ class VersionEvent(StrEnum):
     SICK = "sick"
     FAIL = "fail"
     LOST = "lost"
+    UPDATE = "update"
     RETIRE = "retire"
     GONE = "gone"
 
@@ -52,6 +59,7 @@ class ServiceEvent(StrEnum):
     UP = "up"
     SICK = "sick"
     DEPLOY = "deploy"
+    UPDATE = "update in place"
     PROMOTED = "promoted"
     ROLL_BACK = "roll back"
     RESTORED = "restored"
@@ -66,6 +74,7 @@ VERSION: Final[Mapping[V, Mapping[VersionEvent, V]]] = {
         _v.SICK: V.UNHEALTHY,
         _v.FAIL: V.UNHEALTHY,
         _v.LOST: V.STARTING,
+        _v.UPDATE: V.UPDATING,
         _v.RETIRE: V.TERMINATING,
     },
     V.RUNNING: {
@@ -73,6 +82,7 @@ VERSION: Final[Mapping[V, Mapping[VersionEvent, V]]] = {
         _v.SICK: V.UNHEALTHY,
         _v.FAIL: V.UNHEALTHY,
         _v.LOST: V.STARTING,
+        _v.UPDATE: V.UPDATING,
         _v.RETIRE: V.TERMINATING,
     },
     V.UNHEALTHY: {
@@ -80,6 +90,15 @@ VERSION: Final[Mapping[V, Mapping[VersionEvent, V]]] = {
         _v.SICK: V.UNHEALTHY,
         _v.FAIL: V.UNHEALTHY,
         _v.LOST: V.STARTING,
+        _v.UPDATE: V.UPDATING,
+        _v.RETIRE: V.TERMINATING,
+    },
+    V.UPDATING: {
+        _v.READY: V.RUNNING,
+        _v.SICK: V.UNHEALTHY,
+        _v.FAIL: V.UNHEALTHY,
+        _v.LOST: V.STARTING,
+        _v.UPDATE: V.UPDATING,
         _v.RETIRE: V.TERMINATING,
     },
     V.TERMINATING: {_v.RETIRE: V.TERMINATING, _v.GONE: V.TERMINATED},
@@ -92,18 +111,28 @@ SERVICE: Final[Mapping[S, Mapping[ServiceEvent, S]]] = {
         _s.UP: S.RUNNING,
         _s.SICK: S.UNHEALTHY,
         _s.DEPLOY: S.ROLLING_OUT,
+        _s.UPDATE: S.UPDATING,
         _s.TERMINATE: S.TERMINATING,
     },
     S.RUNNING: {
         _s.UP: S.RUNNING,
         _s.SICK: S.UNHEALTHY,
         _s.DEPLOY: S.ROLLING_OUT,
+        _s.UPDATE: S.UPDATING,
         _s.TERMINATE: S.TERMINATING,
     },
     S.UNHEALTHY: {
         _s.UP: S.RUNNING,
         _s.SICK: S.UNHEALTHY,
         _s.DEPLOY: S.ROLLING_OUT,
+        _s.UPDATE: S.UPDATING,
+        _s.TERMINATE: S.TERMINATING,
+    },
+    S.UPDATING: {
+        _s.UP: S.RUNNING,
+        _s.SICK: S.UNHEALTHY,
+        _s.DEPLOY: S.ROLLING_OUT,
+        _s.UPDATE: S.UPDATING,
         _s.TERMINATE: S.TERMINATING,
     },
     S.ROLLING_OUT: {

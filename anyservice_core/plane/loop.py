@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from anyservice_core.errors import AnyserviceError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.plane.bundles import Bundles
-from anyservice_core.plane.engines.base import Engine, VersionSpec
+from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_id
 from anyservice_core.plane.reconcile import Options, Sight, Step, step
 from anyservice_core.plane.router import Route, Server, Slot, SlotCounters
-from anyservice_core.plane.state import Service, Version
+from anyservice_core.plane.runs import Run, cannot_start
+from anyservice_core.plane.state import Service
 from anyservice_core.plane.store import Event, Store
 from anyservice_core.plane.traffic import Ledger
 
@@ -86,11 +87,8 @@ class Loop:
 
     def _sight(self, service: Service, sessions: Mapping[str, int]) -> Sight:
         living = [v for v in service.versions if v.state is not ServiceVersionState.TERMINATED]
-        hosts = {v.id: self._engine(v).observe(v.id) for v in living}
+        hosts = {host: self.engines[v.engine].observe(host) for v in living for host in v.hosts}
         return Sight(hosts=hosts, sessions=sessions, routed=self._routed)
-
-    def _engine(self, version: Version) -> Engine:
-        return self.engines[version.engine]
 
     # ── decide and keep ──
 
@@ -112,18 +110,18 @@ class Loop:
     # ── carry out ──
 
     def _carry_out(self, taken: Step) -> None:
-        for version in taken.stop:
-            self._engine(version).stop(version.id)
-        for version in taken.start:
+        for run in taken.stop:
+            self.engines[run.engine].stop(run.host)
+        for run in taken.start:
             try:
-                self._engine(version).start(self._spec(version))
+                self.engines[run.engine].start(self._spec(run))
             except AnyserviceError as error:
-                self._fail(taken.service.id, version, str(error))
+                self._fail(taken.service.id, run, str(error))
 
-    def _spec(self, version: Version) -> VersionSpec:
-        serve: dict[str, Any] = version.spec["ray_serve_config"]
+    def _spec(self, run: Run) -> VersionSpec:
+        serve: dict[str, Any] = run.spec["ray_serve_config"]
         return VersionSpec(
-            version_id=version.id,
+            version_id=run.host,
             applications=tuple(self._localised(a) for a in serve["applications"]),
             http_options=serve.get("http_options") or {},
             logging_config=serve.get("logging_config"),
@@ -138,19 +136,13 @@ class Loop:
             environment["py_modules"] = [str(self.bundles.directory(module)) for module in modules]
         return {**application, "runtime_env": environment}
 
-    def _fail(self, service_id: str, version: Version, message: str) -> None:
-        """Note that a version could not even begin, so that the next step gives it up."""
+    def _fail(self, service_id: str, run: Run, why: str) -> None:
         with self.store.transaction():
             service = self.store.service(service_id)
             if service is None:
                 return
-            changes = {
-                role: present.replace(failed=True, message=message)
-                for role in ("primary", "canary")
-                if (present := getattr(service, role)) is not None and present.id == version.id
-            }
-            self.store.save(service.replace(**changes))
-            self.store.note(Event(service_id, self.clock(), "fail", message, version.id))
+            self.store.save(cannot_start(service, run.host, why))
+            self.store.note(Event(service_id, self.clock(), "fail", why, split_host_id(run.host)[0]))
 
     def _route(self, services: Iterable[Service]) -> None:
         try:
@@ -163,9 +155,9 @@ class Loop:
     def _stop_strangers(self, services: Iterable[Service]) -> None:
         """Stop hosts that no service owns: what a crash or a deletion left behind."""
         for engine in self.engines.values():
-            for version_id in engine.known():
-                if not any(version_id in service for service in services):
-                    engine.stop(version_id)
+            for host in engine.known():
+                if not any(host in service for service in services):
+                    engine.stop(host)
 
     def _tell(self, message: str) -> None:
         if message not in self._told:  # a fault is logged when it comes, not at every tick
@@ -201,6 +193,8 @@ def differences(before: Service, after: Service, now: float) -> list[Event]:
         if old is None or old.state is not version.state:
             why = f": {version.message}" if version.message else ""
             events.append(Event(after.id, now, "version", f"{version.name} {version.state}{why}", version.id))
+        if old is not None and old.generation != version.generation:
+            events.append(Event(after.id, now, "update", f"{version.name} runs its new code", version.id))
         if old is not None and old.weight != version.weight:
             events.append(Event(after.id, now, "weight", f"{version.name} at {version.weight} %", version.id))
     return events

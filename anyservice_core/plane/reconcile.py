@@ -11,15 +11,18 @@ The order keeps the promise that no request is dropped:
 * A version on its way out loses its weight first, its seat when no request is under way (or after
   ``drain_s``), and its host last: a step apart each, with the router's word for it in between.
 * A canary becomes primary a step after the router confirmed that all traffic goes to it.
+
+How a version gets new code without a new version is told in ``in_place``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from anyservice_core.models.enums import ServiceState as S
 from anyservice_core.models.enums import ServiceVersionState as V
+from anyservice_core.plane import in_place
 from anyservice_core.plane.changes import retire, roll_back
 from anyservice_core.plane.engines.base import EngineState, Observed
 from anyservice_core.plane.lifecycle import (
@@ -30,36 +33,11 @@ from anyservice_core.plane.lifecycle import (
     advance,
     allowed,
 )
+from anyservice_core.plane.runs import Run, begun, ends, starts
+from anyservice_core.plane.sight import SETTLE_S, Options, Sight
 from anyservice_core.plane.state import Rollout, Service, Slot, Version
 
 __all__ = ["Options", "Sight", "Step", "step"]
-
-GONE = Observed(state=EngineState.GONE, address=None, message="")
-# A keep-alive connection may have a request on its way when the weight drops to 0; sessions == 0 is
-# believed only after this long.
-SETTLE_S = 0.5
-
-
-@dataclass(frozen=True)
-class Options:
-    """How patient the plane is. Durations in seconds, weights in percent."""
-
-    ladder: tuple[int, ...] = (5, 10, 20, 30, 50, 75, 100)
-    ladder_hold_s: float = 15.0
-    drain_s: float = 30.0
-    max_starts: int = 3
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What was seen just now: each version's host, its open requests, and whether the router obeys."""
-
-    hosts: Mapping[str, Observed] = field(default_factory=dict)
-    sessions: Mapping[str, int] = field(default_factory=dict)
-    routed: bool = True
-
-    def host(self, version: Version) -> Observed:
-        return self.hosts.get(version.id, GONE)
 
 
 @dataclass(frozen=True)
@@ -67,8 +45,8 @@ class Step:
     """The next value, and the hosts to start and to stop; both lists may name what is done already."""
 
     service: Service
-    start: tuple[Version, ...] = ()
-    stop: tuple[Version, ...] = ()
+    start: tuple[Run, ...] = ()
+    stop: tuple[Run, ...] = ()
 
 
 def step(service: Service, sight: Sight, now: float, options: Options) -> Step:
@@ -79,11 +57,10 @@ def step(service: Service, sight: Sight, now: float, options: Options) -> Step:
     )  # before new seats are given: a seat first, traffic a step later
     service = _seat(service)
     service = _settle(service)
-    start = tuple(v for v in service.versions if _wants_start(v, sight, now))
-    stop = tuple(v for v in service.versions if _wants_stop(v))
-    service = _replace_versions(
-        service, {v.id: v.replace(starts=v.starts + 1, start_after=_backoff(v, now)) for v in start}
-    )
+    start = tuple(run for v in service.versions for run in starts(v, sight, now))
+    stop = tuple(run for v in service.versions for run in ends(v, sight, now, options))
+    hosts = {run.host for run in start}
+    service = _replace_versions(service, {v.id: begun(v, hosts, now) for v in service.versions})
     return Step(service, start, stop)
 
 
@@ -94,7 +71,7 @@ def _follow_hosts(service: Service, sight: Sight, now: float, options: Options) 
     moved = {
         v.id: _leave(v, sight, now, options)
         if v.state is V.TERMINATING
-        else _follow(v, sight.host(v), options)
+        else _follow(in_place.follow(v, sight, now, options), sight, options)
         for v in service.versions
         if v.state is not V.TERMINATED
     }
@@ -109,21 +86,28 @@ _EVENTS: Mapping[EngineState, VersionEvent] = {
 }
 
 
-def _follow(version: Version, host: Observed, options: Options) -> Version:
-    """Take over what the host says of itself."""
+def _follow(version: Version, sight: Sight, options: Options) -> Version:
+    """Take over what the host that serves says of itself."""
+    host = sight.host(version)
     if host.state is EngineState.STARTING or (host.state is EngineState.GONE and version.starts == 0):
         return version
     event = _EVENTS[host.state]
     if event is VersionEvent.LOST and (version.failed or _started_in_vain(version, options)):
         event = VersionEvent.FAIL
-    state = advance(VERSION, version.state, event, what=version.name)
+    well = event is VersionEvent.READY
     return version.replace(
-        state=state,
+        state=advance(VERSION, version.state, in_place.seen_as(version, event), what=version.name),
         address=host.address,
-        message="" if event is VersionEvent.READY else host.message or version.message,
+        message=_message(version, host, well=well),
         failed=event is VersionEvent.FAIL,
-        starts=1 if event is VersionEvent.READY else version.starts,
+        starts=1 if well else version.starts,
     )
+
+
+def _message(version: Version, host: Observed, *, well: bool) -> str:
+    if version.update is not None:  # what became of that is the news
+        return version.message
+    return "" if well else host.message or version.message
 
 
 def _started_in_vain(version: Version, options: Options) -> bool:
@@ -131,9 +115,8 @@ def _started_in_vain(version: Version, options: Options) -> bool:
 
 
 def _leave(version: Version, sight: Sight, now: float, options: Options) -> Version:
-    """Give up the seat when no request is under way, then end when the host is gone."""
-    host = sight.host(version)
-    if host.state is EngineState.GONE:
+    """Give up the seat when no request is under way, then end when every host is gone."""
+    if all(sight.of(host).state is EngineState.GONE for host in version.hosts):
         return version.replace(
             state=advance(VERSION, version.state, VersionEvent.GONE, what=version.name),
             slot=None,
@@ -150,20 +133,9 @@ def _drained(version: Version, sight: Sight, now: float, options: Options) -> bo
     return idle or waited >= options.drain_s
 
 
-def _wants_start(version: Version, sight: Sight, now: float) -> bool:
-    wanted = version.state in {V.STARTING, V.UNHEALTHY} and not version.failed
-    return wanted and sight.host(version).state is EngineState.GONE and now >= version.start_after
-
-
-def _wants_stop(version: Version) -> bool:
-    return version.state is V.TERMINATING and version.slot is None
-
-
-def _backoff(version: Version, now: float) -> float:
-    return now + min(60.0, 2.0**version.starts)
-
-
 # ── seats and weights ───────────────────────────────────────────────────────
+
+_SERVING = frozenset({V.RUNNING, V.UNHEALTHY, V.UPDATING})
 
 
 def _seat(service: Service) -> Service:
@@ -172,7 +144,7 @@ def _seat(service: Service) -> Service:
     free: list[Slot] = [slot for slot in ("a", "b") if slot not in taken]
     moved = {}
     for version in service.versions:
-        if free and version.slot is None and version.address and version.state in {V.RUNNING, V.UNHEALTHY}:
+        if free and version.slot is None and version.address and version.state in _SERVING:
             moved[version.id] = version.replace(slot=free.pop(0))
     return _replace_versions(service, moved)
 
@@ -252,7 +224,9 @@ def _settle(service: Service) -> Service:
     event = _health(service)
     if event is None or not allowed(SERVICE, service.state, event):
         return service
-    error = service.primary.message if service.primary.failed else service.error_message
+    primary = service.primary
+    tells = event is ServiceEvent.SICK and (primary.failed or in_place.failed(primary))
+    error = primary.message if tells else service.error_message
     state = advance(SERVICE, service.state, event, what=service.name)
     return service.replace(state=state, error_message=error)
 
@@ -261,6 +235,8 @@ def _health(service: Service) -> ServiceEvent | None:
     primary = service.primary
     if primary.state is V.RUNNING and primary.ready:
         return ServiceEvent.UP
+    if primary.state is V.UPDATING:
+        return ServiceEvent.UPDATE
     restarting = primary.state is V.STARTING and service.state is not S.STARTING
     return ServiceEvent.SICK if primary.state is V.UNHEALTHY or restarting else None
 

@@ -13,8 +13,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
+from anyservice_core.plane.engines.base import host_id
 
-__all__ = ["Rollout", "Service", "Slot", "Version"]
+__all__ = ["Leaving", "Rollout", "Service", "Slot", "Update", "Version"]
 
 Slot = Literal["a", "b"]
 
@@ -27,12 +28,36 @@ class _Value(BaseModel):
         return self.model_copy(update=changes)
 
 
+class Update(_Value):
+    """What a version shall run instead of what it runs now, and how far the host that runs it has come.
+
+    ``starts`` and ``failed`` are that host's, as in ``Version``; ``sick_since`` says since when it has
+    been running, but not well.
+    """
+
+    generation: int
+    spec: dict[str, Any]
+    starts: int = 0
+    start_after: float = 0.0
+    sick_since: float | None = None
+    failed: bool = False
+
+
+class Leaving(_Value):
+    """A generation of a version that gave up its seat at ``since``, and whose host is to end."""
+
+    generation: int
+    since: float
+
+
 class Version(_Value):
     """One version of a service: what it runs, where, and how far it has come.
 
     ``weight`` is the share of traffic, in percent, that the router gives it now. ``slot`` is its
     seat at the router, ``None`` while it has none. ``starts`` counts the starts of its host since it
-    last ran; ``failed`` says that it will not come up by itself, and ``message`` why.
+    last ran; ``failed`` says that it will not come up by itself, and ``message`` why. ``generation``
+    grows by one or more with each update in place; ``update`` is the one under way or the last one, if
+    it failed.
     """
 
     id: str
@@ -49,11 +74,34 @@ class Version(_Value):
     starts: int = 0
     start_after: float = 0.0
     drain_since: float | None = None
+    generation: int = 1
+    update: Update | None = None
+    leaving: tuple[Leaving, ...] = ()
 
     @property
     def ready(self) -> bool:
         """Whether it has a seat at the router and something listening behind it."""
         return self.slot is not None and self.address is not None
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """What it was last asked to run; ``spec`` is what it runs."""
+        return self.update.spec if self.update else self.spec
+
+    @property
+    def host(self) -> str:
+        """The id of the host that serves."""
+        return self.host_of(self.generation)
+
+    def host_of(self, generation: int) -> str:
+        return host_id(self.id, generation)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Every host that may run for it: the one that serves, the one that shall, those that did."""
+        coming = (self.update.generation,) if self.update else ()
+        numbers = (self.generation, *coming, *(left.generation for left in self.leaving))
+        return tuple(dict.fromkeys(map(self.host_of, numbers)))
 
 
 class Rollout(_Value):
@@ -93,8 +141,8 @@ class Service(_Value):
         current = (self.primary, self.canary) if self.canary else (self.primary,)
         return (*current, *self.retiring)
 
-    def __contains__(self, version_id: str) -> bool:
-        return any(version.id == version_id for version in self.versions)
+    def __contains__(self, host: str) -> bool:
+        return any(host in version.hosts for version in self.versions)
 
     def seats(self) -> Iterator[tuple[Slot, Version]]:
         """Who sits where at the router."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from anyservice_core.models.enums import ServiceState
+from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.models.wire import (
     ChecklistItem,
     ServiceChecklist,
@@ -56,7 +56,7 @@ def _target(service: Service, *, canary: bool) -> int:
 
 
 def _version(version: Version, target: int) -> VersionWire:
-    spec = version.spec
+    spec = version.wanted
     return VersionWire(
         id=version.id,
         version=version.name,
@@ -75,18 +75,24 @@ def _version(version: Version, target: int) -> VersionWire:
 
 
 def _checklist(service: Service) -> ServiceChecklist:
-    def items(version: Version) -> VersionChecklist:
-        item = ChecklistItem(
-            kind="APPLICATION",
-            label="Applications",
-            state=version.state,
-            message=version.message,
-            version_id=version.id,
-        )
-        return VersionChecklist(version_id=version.id, items=[item])
-
     router = ChecklistItem(kind="LOAD_BALANCER", label="Router", state="RUNNING", message="")
-    return ServiceChecklist(shared=[router], per_version=[items(v) for v in service.versions])
+    per_version = [VersionChecklist(version_id=v.id, items=_items(v)) for v in service.versions]
+    return ServiceChecklist(shared=[router], per_version=per_version)
+
+
+def _items(version: Version) -> list[ChecklistItem]:
+    """Tell what serves from what was asked for, where an update in place sets them apart."""
+    if version.update is None:
+        return [_item(version, "Applications", version.state, version.message)]
+    serves = ServiceVersionState.RUNNING if version.address else ServiceVersionState.STARTING
+    return [
+        _item(version, "Applications", serves, ""),
+        _item(version, "Update in place", version.state, version.message),
+    ]
+
+
+def _item(version: Version, label: str, state: ServiceVersionState, message: str) -> ChecklistItem:
+    return ChecklistItem(kind="APPLICATION", label=label, state=state, message=message, version_id=version.id)
 
 
 def _moment(seconds: float) -> datetime:

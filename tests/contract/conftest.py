@@ -37,6 +37,7 @@ class Plane:
     async_client: Callable[..., AsyncClient]
     folder: Path
     colour: str = "sync"
+    fake: FakePlane | None = None
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """Give a client's method; what it returns is a plain value in both colours."""
@@ -61,11 +62,17 @@ class Plane:
     def service_name(self) -> str:
         return f"svc-{os.getpid()}-{next(names)}"
 
-    def config(self, name: str, version: str, *, code: str = APP) -> ServiceConfig:
-        """Give a config whose application answers its version."""
-        app = self.folder / f"{name}-{version}"
+    def break_update(self, name: str) -> None:
+        """Let the update in place under way fail as bad code does; on a real plane it is bad code that does."""
+        if self.fake is not None:
+            version = self.fake.service(name).primary.name
+            self.fake.break_version(version, "ImportError: no module named 'nothing_of_that_name'")
+
+    def config(self, name: str, version: str, *, code: str = APP, folder: str | None = None) -> ServiceConfig:
+        """Give a config whose application answers its version, in a folder of its own."""
+        app = self.folder / f"{name}-{folder or version}"
         app.mkdir(parents=True)
-        (app / "main.py").write_text(f"VERSION = {version.encode()!r}\n{code}")
+        (app / "main.py").write_text(f"VERSION = {(folder or version).encode()!r}\n{code}")
         return ServiceConfig(
             name=name, version_name=version, working_dir=str(app), applications=[{"import_path": "main:app"}]
         )
@@ -94,4 +101,4 @@ def plane(request, kind, tmp_path) -> Iterator[Plane]:
         yield Plane(kind, lambda: Client(*address), lambda: AsyncClient(*address), tmp_path, request.param)
         return
     with FakePlane(start_s=2) as fake:
-        yield Plane(kind, fake.client, fake.async_client, tmp_path, request.param)
+        yield Plane(kind, fake.client, fake.async_client, tmp_path, request.param, fake)

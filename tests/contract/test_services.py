@@ -98,6 +98,40 @@ def test_rollback_restores_the_primary(plane, name, running):
         plane.rollback(name)
 
 
+def test_an_update_in_place_keeps_the_version(plane, name, running):
+    """New code under the same service and version ids: UPDATING at once, then RUNNING with all the traffic."""
+    deployed = plane.deploy(plane.config(name, "v1", folder="next"), in_place=True)
+    assert deployed.version_id == running.primary_version.id
+    done = plane.wait(name, version="v1", timeout_s=60)
+    assert (done.id, done.state) == (running.id, "RUNNING")
+    assert (done.primary_version.id, done.primary_version.weight) == (running.primary_version.id, 100)
+    assert done.primary_version.config != running.primary_version.config
+
+
+def test_an_update_in_place_that_fails_ends_the_wait_with_the_reason(plane, name, running):
+    """Whoever waits for it is told why, and the next one mends it."""
+    plane.deploy(plane.config(name, "v1", folder="bad", code="import nothing_of_that_name"), in_place=True)
+    plane.break_update(name)
+    with pytest.raises(WaitFailedError, match="update in place failed: .*nothing_of_that_name"):
+        plane.wait(name, timeout_s=60)
+    assert plane.status(name).primary_version.id == running.primary_version.id
+    plane.deploy(plane.config(name, "v1", folder="good"), in_place=True)
+    assert plane.wait(name, timeout_s=60).error_message is None
+
+
+def test_in_place_needs_a_service_at_rest(plane, name, running):
+    """In the middle of a rollout, and after the end, there is nothing that could be updated in place."""
+    canary(plane, name, 25)
+    with pytest.raises(ConflictError):
+        plane.deploy(plane.config(name, "v3"), in_place=True)
+    plane.rollback(name)
+    plane.wait(name, timeout_s=60)
+    plane.terminate(name)
+    plane.wait(name, state="TERMINATED", timeout_s=60)
+    with pytest.raises(ConflictError):
+        plane.deploy(plane.config(name, "v3", folder="again"), in_place=True)
+
+
 def test_a_wait_for_a_version_that_was_rolled_back_ends_early(plane, name, running):
     """Waiting for my version fails at once when it is gone, and not at the deadline."""
     canary(plane, name, 25)

@@ -20,7 +20,7 @@ from anyservice_core.client import Client
 from anyservice_core.models.config import ServiceConfig
 
 ASGI = """
-import os
+import asyncio
 from pathlib import Path
 
 async def app(scope, receive, send):
@@ -29,10 +29,12 @@ async def app(scope, receive, send):
             await send({"type": "lifespan.startup.complete"})
         return await send({"type": "lifespan.shutdown.complete"})
     version = Path("version.txt").read_text()
+    await asyncio.sleep(0.4 if scope["path"] == "/slow" else 0)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": version.encode()})
 """
 SERVE = """
+import asyncio
 from pathlib import Path
 from ray import serve
 
@@ -42,6 +44,7 @@ class App:
         self.version = Path("version.txt").read_text()
 
     async def __call__(self, request):
+        await asyncio.sleep(0.4 if request.url.path == "/slow" else 0)
         return self.version
 
 app = App.bind()
@@ -87,14 +90,19 @@ class RealPlane:
     def client(self) -> Client:
         return Client(self.record["host"], self.record["token"])
 
-    def config(self, folder: Path, version: str, *, code: str | None = None) -> ServiceConfig:
-        """Write an application that answers its version, and give the config that deploys it."""
+    def config(
+        self, folder: Path, version: str, *, code: str | None = None, named: str | None = None
+    ) -> ServiceConfig:
+        """Write an application that answers ``version``, and give the config that deploys it, so ``named``."""
         app = folder / version
         app.mkdir()
         (app / "main.py").write_text(code or (SERVE if self.engine == "ray" else ASGI))
         (app / "version.txt").write_text(version)
         return ServiceConfig(
-            name="svc", version_name=version, working_dir=str(app), applications=[{"import_path": "main:app"}]
+            name="svc",
+            version_name=named or version,
+            working_dir=str(app),
+            applications=[{"import_path": "main:app"}],
         )
 
 
@@ -122,13 +130,18 @@ def make_plane(tmp_path) -> Iterator[Callable[[str], RealPlane]]:
 
 @dataclass
 class Load:
-    """Steady requests to a service for as long as the context lasts, each answer counted."""
+    """Steady requests to a service for as long as the context lasts, each answer counted and timed."""
 
     url: str
     token: str
     rps: float = 40.0
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    took_ms: list[tuple[float, float]] = field(default_factory=list)  # when it was sent, how long it took
+
+    def slowest_ms(self, since: float = 0.0) -> float:
+        """Give the longest that a request sent since then, on ``time.monotonic``, had to wait."""
+        return max((took for sent, took in self.took_ms if sent >= since), default=0.0)
 
     def __enter__(self) -> Self:
         self._stopping = threading.Event()
@@ -150,11 +163,14 @@ class Load:
                 self._send(http)
 
     def _send(self, http: httpx.Client) -> None:
+        sent = time.monotonic()
         try:
             answer = http.get(self.url)
         except httpx.HTTPError as error:
             self.failures.append(repr(error))
             return
+        finally:
+            self.took_ms.append((sent, (time.monotonic() - sent) * 1000))
         if answer.status_code == 200:
             self.answers[answer.text] += 1
         else:

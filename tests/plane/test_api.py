@@ -38,6 +38,10 @@ def apply(http, **changes):
     return http.put("/api/v2/services-v2/apply", json=body(**changes))
 
 
+def served(code: str):
+    return {"applications": [{"import_path": code}]}
+
+
 def zipped() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -151,6 +155,61 @@ def test_what_could_never_start_is_refused_before_anything_is_written(http, chan
     assert 400 <= answer.status_code < 500
     assert wanted in (error.get("message") or error["detail"])
     assert http.get("/api/v2/services-v2/").json()["metadata"]["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "refusal"),
+    [
+        ("nothing", {}, (404, "not found")),
+        ("running", {"canary_percent": 10}, (422, "canary_percent")),
+        ("running", {"max_surge_percent": 10}, (422, "max_surge_percent")),
+        ("rolling out", {}, (409, "ROLLING_OUT")),
+        ("terminated", {}, (409, "TERMINATED")),
+    ],
+)
+def test_an_update_in_place_is_refused_where_it_has_no_meaning(http, plane, before, changes, refusal):
+    """Each refusal has its status, says what stands in the way, and changes nothing."""
+    if before != "nothing":
+        service_id = apply(http, version="v1").json()["result"]["id"]
+        plane.advance(10)
+    if before == "rolling out":
+        apply(http, version="v2", canary_percent=10, ray_serve_config=served("main:two"))
+        plane.advance(10)
+    if before == "terminated":
+        http.post(f"/api/v2/services-v2/{service_id}/terminate")
+        plane.advance(60)
+    services = plane.store.services()
+    answer = apply(http, rollout_strategy="IN_PLACE", ray_serve_config=served("main:three"), **changes)
+    assert answer.status_code == refusal[0]
+    assert refusal[1] in answer.json()["error"]["detail"]
+    assert plane.store.services() == services
+
+
+def test_an_update_in_place_shows_what_is_wanted_and_what_serves(http, plane):
+    """UPDATING with the new configuration under the old ids; a failure is told by version, checklist and events."""
+    before = apply(http, version="v1").json()["result"]
+    plane.advance(10)
+    body = {"rollout_strategy": "IN_PLACE", "ray_serve_config": served("main:two")}
+    service = apply(http, **body).json()["result"]
+    version = service["primary_version"]
+    assert (service["current_state"], version["current_state"]) == ("UPDATING", "UPDATING")
+    assert (service["id"], version["id"]) == (before["id"], before["primary_version"]["id"])
+    assert version["ray_serve_config"] == served("main:two")
+    plane.break_version("v1")
+    plane.advance(10)
+    service = http.get(f"/api/v2/services-v2/{before['id']}").json()["result"]
+    assert service["current_state"] == "UNHEALTHY"
+    assert "no module named" in service["error_message"]
+    items = service["service_status_checklist"]["per_version"][0]["items"]
+    assert [(item["label"], item["state"]) for item in items] == [
+        ("Applications", "RUNNING"),
+        ("Update in place", "UNHEALTHY"),
+    ]
+    assert "no module named" in items[1]["message"]
+    events = http.get(f"/plane/v1/services/{before['id']}/events").json()["result"]
+    messages = [event["message"] for event in events]
+    assert "deploy v1 in place" in messages
+    assert any("UPDATING -> UNHEALTHY: The update in place failed" in message for message in messages)
 
 
 def test_upload_by_presigned_url(http, plane):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -12,71 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from anyservice_core.errors import ConflictError
 from anyservice_core.models.enums import ServiceState as S
 from anyservice_core.models.enums import ServiceVersionState as V
-from anyservice_core.models.wire import ApplyService
-from anyservice_core.plane.changes import Birth, deploy, roll_back, terminate
+from anyservice_core.plane.changes import roll_back, terminate
 from anyservice_core.plane.engines.base import EngineState, Observed
 from anyservice_core.plane.lifecycle import SERVICE, VERSION, ServiceEvent, advance
-from anyservice_core.plane.reconcile import Options, Sight, step
-from anyservice_core.plane.state import Service, Version
-
-ADDRESS = ("127.0.0.1", 9000)
-
-
-def apply(version: str | None = None, *, percent: int | None = None, code: str = "main:app") -> ApplyService:
-    return ApplyService.model_validate(
-        {
-            "name": "svc",
-            "version": version,
-            "ray_serve_config": {"applications": [{"import_path": code}]},
-            "build_id": "bld",
-            "compute_config_id": "cpt",
-            "config": {},
-            "canary_percent": percent,
-        }
-    )
-
-
-@dataclass
-class World:
-    """Hosts and router as the step sees them; ``tick`` carries its commands out."""
-
-    options: Options = field(default_factory=lambda: Options(ladder_hold_s=2.0, drain_s=10.0))
-    now: float = 1000.0
-    hosts: dict[str, Observed] = field(default_factory=dict)
-    sessions: dict[str, int] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-    routed: bool = True
-    service: Service | None = None
-
-    def deploy(self, *args, **kwargs) -> Service:
-        birth = Birth(self.now, "fake", "cld", "prj", lambda: 8700)
-        self.service = deploy(self.service, apply(*args, **kwargs), birth)
-        return self.service
-
-    def tick(self, times: int = 1) -> Service:
-        for _ in range(times):
-            self.now += 0.5
-            assert self.service is not None
-            taken = step(
-                self.service,
-                Sight(dict(self.hosts), dict(self.sessions), self.routed),
-                self.now,
-                self.options,
-            )
-            self.service = taken.service
-            for version in taken.start:
-                failed = version.name in self.broken
-                self.hosts[version.id] = (
-                    Observed(EngineState.FAILED, None, "no module named 'main'")
-                    if failed
-                    else Observed(EngineState.RUNNING, ADDRESS)
-                )
-            for version in taken.stop:
-                self.hosts[version.id] = Observed(EngineState.GONE)
-        return self.service
-
-    def running(self) -> set[str]:
-        return {v for v, seen in self.hosts.items() if seen.state is not EngineState.GONE}
+from anyservice_core.plane.state import Version
+from tests.plane.world import World
 
 
 @pytest.fixture
@@ -253,7 +191,7 @@ def test_deploy_while_terminating_is_refused(world):
         world.deploy("v2", code="main:two")
 
 
-@pytest.mark.parametrize("state", [s for s in S if s not in {S.UNKNOWN, S.SYSTEM_FAILURE, S.UPDATING}])
+@pytest.mark.parametrize("state", [s for s in S if s not in {S.UNKNOWN, S.SYSTEM_FAILURE}])
 @pytest.mark.parametrize("event", ServiceEvent)
 def test_every_cell_leads_somewhere_or_is_refused(state, event):
     """Each service state and event gives a state of the table or a ConflictError, nothing else."""
@@ -293,6 +231,15 @@ class Plane(RuleBasedStateMachine):
         canary = self.world.service.canary
         self.world.deploy(canary.name, percent=percent, code=f"main:{canary.name}")
 
+    @rule(broken=st.booleans())
+    def update_in_place(self, broken) -> None:
+        self.number += 1
+        code = f"main:v{self.number}"
+        if broken:
+            self.world.broken.add(code)
+        if self.world.service.state in {S.STARTING, S.RUNNING, S.UNHEALTHY, S.UPDATING}:
+            self.world.deploy(code=code, in_place=True)
+
     @rule()
     def roll_back(self) -> None:
         if self.world.service.state is S.ROLLING_OUT:
@@ -321,6 +268,17 @@ class Plane(RuleBasedStateMachine):
         assert len(slots) == len(set(slots))
 
     @invariant()
+    def whoever_has_the_seat_has_its_host(self) -> None:
+        for version in self.world.service.versions:
+            seen = self.world.hosts.get(version.host)
+            if version.address and seen and seen.address:
+                assert version.address == seen.address
+
+    @invariant()
+    def nobody_runs_unknown(self) -> None:
+        assert self.world.running() <= {h for v in self.world.service.versions for h in v.hosts}
+
+    @invariant()
     def weights_add_up(self) -> None:
         service = self.world.service
         if service.state not in {S.TERMINATING, S.TERMINATED}:
@@ -334,6 +292,10 @@ class Plane(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.world.routed = True
         self.world.sessions.clear()
+        if self.world.service.state is S.UPDATING:
+            service = self.world.tick(200)
+            assert service.state in {S.RUNNING, S.UNHEALTHY}
+            assert len(self.world.running()) <= 1
         self.world.service = terminate(self.world.service, self.world.now)
         service = self.world.tick(80)
         assert (service.state, self.world.running()) == (S.TERMINATED, set())

@@ -12,13 +12,25 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-__all__ = ["Engine", "EngineState", "Observed", "VersionSpec"]
+__all__ = ["Engine", "EngineState", "Observed", "VersionSpec", "host_id", "split_host_id"]
+
+
+def host_id(version_id: str, generation: int) -> str:
+    """Name what runs one generation of a version; the first bears the version's own id."""
+    return version_id if generation == 1 else f"{version_id}.{generation}"
+
+
+def split_host_id(host_id: str) -> tuple[str, int]:
+    """Give the version's id and the generation that a host's id is made of."""
+    version_id, dot, generation = host_id.rpartition(".")
+    return (version_id, int(generation)) if dot and generation.isdigit() else (host_id, 1)
 
 
 @dataclass(frozen=True)
 class VersionSpec:
     """What to run: Serve application dicts whose ``runtime_env.working_dir`` is an absolute local folder.
 
+    ``version_id`` is a host's id: that of a version, or of a further generation of it (``host_id``).
     Environment variables in it may be secret, so no application shows in ``repr``.
     """
 
@@ -47,15 +59,25 @@ class EngineState(StrEnum):
 
 @dataclass(frozen=True)
 class Observed:
-    """``address`` is where the version answers HTTP, known from RUNNING on; ``message`` is for people."""
+    """``address`` is where the version answers HTTP, known from RUNNING on; ``message`` is for people.
+
+    ``under_way`` counts the requests that it is answering, if it can tell.
+    """
 
     state: EngineState
     address: tuple[str, int] | None = None
     message: str = ""
+    under_way: int | None = None
 
 
 class Engine(Protocol):
-    """Runs versions. Only ``stop_all`` blocks; every other call returns within a second."""
+    """Runs versions. Only ``stop_all`` blocks; every other call returns within a second.
+
+    A version that is updated in place has two generations for a while, each with an id of its own
+    (``host_id``), each started, observed and stopped by itself. How much they share below that is the
+    engine's choice: nothing, or a cluster in which both have their replicas. Who has the traffic is not:
+    a generation that says RUNNING answers at its address, whatever the other one does.
+    """
 
     @property
     def name(self) -> str: ...

@@ -48,6 +48,7 @@ class Host:
         self._control = ControlServer(Path(options["socket"]), {"status": self.status, "stop": self.stop})
         self._said_at = time.monotonic()
         self.stale_after_s = math.inf  # a host that polls sets it: then old news is bad news
+        self.under_way: Callable[[], int | None] = lambda: None  # how many requests it is answering
         self.stopping = threading.Event()
 
     def listen(self) -> None:
@@ -62,7 +63,8 @@ class Host:
         age_s = time.monotonic() - self._said_at
         if age_s > self.stale_after_s:
             now = Observed(EngineState.UNHEALTHY, now.address, f"its last check has hung for {age_s:.0f} s")
-        return {"state": now.state, "address": now.address, "message": now.message}
+        known = {"state": now.state, "address": now.address, "message": now.message}
+        return {**known, "under_way": self.under_way()}
 
     def stop(self) -> Mapping[str, Any]:
         self.stopping.set()

@@ -230,7 +230,8 @@ def _ask(host: HostDir) -> Observed | None:
     if answer is None or "state" not in answer:
         return None
     state = EngineState(answer["state"])
-    return Observed(state, _address(answer.get("address")), str(answer.get("message", "")))
+    under_way = answer.get("under_way")
+    return Observed(state, _address(answer.get("address")), str(answer.get("message", "")), under_way)
 
 
 def _insist(host: HostDir, session: Session, kill_after_s: float) -> None:

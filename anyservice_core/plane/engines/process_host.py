@@ -46,6 +46,7 @@ def _serve_http(host: Host, mounts: Mounts) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))  # held from now on, but deaf until the apps have started
         server = _server(mounts, host.spec, lambda: host.ready(listener.getsockname()))
+        host.under_way = lambda: len(server.server_state.tasks)
         asyncio.run(_live(server, mounts, listener))
 
 

@@ -56,7 +56,12 @@ def test_old_news_is_bad_news_where_a_host_polls(tmp_path: Path) -> None:
     )
     host = Host(folder)
     host.ready(("127.0.0.1", 8000))
-    assert host.status() == {"state": EngineState.RUNNING, "address": ("127.0.0.1", 8000), "message": ""}
+    assert host.status() == {
+        "state": EngineState.RUNNING,
+        "address": ("127.0.0.1", 8000),
+        "message": "",
+        "under_way": None,
+    }
     host.stale_after_s = -math.inf
     assert host.status()["state"] is EngineState.UNHEALTHY
     assert host.status()["address"] == ("127.0.0.1", 8000)

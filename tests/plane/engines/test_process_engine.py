@@ -255,6 +255,21 @@ def test_secrets_are_not_on_the_command_line(
     assert "s3cret" not in repr(VersionSpec("v", ({"env": "s3cret"},)))
 
 
+def test_it_tells_how_many_requests_are_under_way(
+    process_engine: ProcessEngine, begin: Begin, settle: Settle
+) -> None:
+    """Whoever stops it can see that it is still answering, and when it has answered."""
+    begin(process_engine, "v1", "slow:app")
+    observed = settle(process_engine, "v1")
+    assert observed.under_way == 0
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(get, observed)
+        while process_engine.observe("v1").under_way != 1:
+            time.sleep(0.01)
+        assert answer.result() == "patience"
+    assert process_engine.observe("v1").under_way == 0
+
+
 def test_what_cannot_be_named_is_refused(process_engine: ProcessEngine, home: Path) -> None:
     """A version id that would leave the state folder, and a run folder too long for sockets."""
     with pytest.raises(PlaneError, match="cannot name a folder"):

@@ -1,0 +1,74 @@
+"""Which hosts of a version are to be started and to be ended now, and what is remembered of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from anyservice_core.models.enums import ServiceVersionState as V
+from anyservice_core.plane import in_place
+from anyservice_core.plane.engines.base import EngineState
+from anyservice_core.plane.sight import Options, Sight
+from anyservice_core.plane.state import Service, Version
+
+__all__ = ["Run", "begun", "cannot_start", "ends", "starts"]
+
+_STARTABLE = frozenset({V.STARTING, V.UNHEALTHY, V.UPDATING})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A host: its id, its engine's name and what it shall run, which does not matter for one to stop."""
+
+    host: str
+    engine: str
+    spec: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def starts(version: Version, sight: Sight, now: float) -> Iterator[Run]:
+    """Give the hosts to start: the one that serves if it is lost, the one that shall serve if there is one."""
+    if version.state not in _STARTABLE:
+        return
+    lost = sight.host(version).state is EngineState.GONE
+    if lost and not version.failed and now >= version.start_after:
+        yield Run(version.host, version.engine, version.spec)
+    if version.update and in_place.wants_start(version, sight, now):
+        yield Run(version.host_of(version.update.generation), version.engine, version.update.spec)
+
+
+def begun(version: Version, hosts: set[str], now: float) -> Version:
+    """Count the starts among ``hosts``, and put the next ones off for longer each time."""
+    update = version.update
+    if update and version.host_of(update.generation) in hosts:
+        later = _backoff(update.starts, now)
+        version = version.replace(update=update.replace(starts=update.starts + 1, start_after=later))
+    if version.host in hosts:
+        later = _backoff(version.starts, now)
+        version = version.replace(starts=version.starts + 1, start_after=later)
+    return version
+
+
+def _backoff(starts: int, now: float) -> float:
+    return now + min(60.0, 2.0**starts)
+
+
+def ends(version: Version, sight: Sight, now: float, options: Options) -> Iterator[Run]:
+    """Give the hosts to end: all, once a version on its way out has no seat; else those an update replaced."""
+    leaving = version.state is V.TERMINATING
+    over = version.hosts if version.slot is None else ()
+    for host in over if leaving else in_place.ends(version, sight, now, options):
+        yield Run(host, version.engine)
+
+
+def cannot_start(service: Service, host: str, why: str) -> Service:
+    """Note that a host could not even begin, so that the next step gives it up."""
+
+    def told(version: Version | None) -> Version | None:
+        if version is None or host not in version.hosts:
+            return version
+        if host == version.host:
+            return version.replace(failed=True, message=why)
+        return in_place.give_up(version, why)
+
+    return service.replace(primary=told(service.primary), canary=told(service.canary))
