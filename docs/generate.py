@@ -1,4 +1,4 @@
-"""Write ``docs/reference/*.md`` from the code; with ``--check``, say which of them are out of date instead.
+"""Write the pages that are made from the code; with ``--check``, say which of them are out of date instead.
 
 python docs/generate.py [--check]
 """
@@ -11,16 +11,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parent / "reference"
+FOLDER: Final = Path(__file__).parent
 sys.path.insert(0, str(Path(__file__).parent))
 
-from pages import api, cli, errors, settings  # noqa: E402  # found by the line above
+from pages import api, cli, decisions, errors, plan, settings  # noqa: E402  # found by the line above
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
-    "api.md": api.page,
-    "cli.md": cli.page,
-    "errors.md": errors.page,
-    "settings.md": settings.page,
+    "reference/api.md": api.page,
+    "reference/cli.md": cli.page,
+    "reference/errors.md": errors.page,
+    "reference/settings.md": settings.page,
+    "reference/plan.md": plan.page,
+    "explain/decisions.md": decisions.page,
+    "images/decisions.svg": decisions.picture,
 }
 
 
@@ -39,8 +42,8 @@ def stale() -> dict[str, str]:
 
 
 def write() -> None:
-    FOLDER.mkdir(exist_ok=True)
     for name, make in PAGES.items():
+        (FOLDER / name).parent.mkdir(exist_ok=True)
         (FOLDER / name).write_text(make(), encoding="utf-8")
 
 

@@ -103,6 +103,10 @@ class RolloutPlan(Part):
     none of their own. ``promotion``: a person must say yes before 100. ``windows``: when it may start, advance
     and promote. ``progress_deadline``: how long one change of weight may take, bakes and gates not counted.
     ``max_surge_percent``: excess capacity while updating.
+
+    ``on_failure``: what to do when the canary failed. ``on_inconclusive``: when the bake is over and the numbers
+    do not say enough; ``promote`` goes on as if they had. ``on_error``: when it could not be measured, the bake
+    being over. ``on_drift``: when someone else moved the weight.
     """
 
     steps: tuple[Step, ...]

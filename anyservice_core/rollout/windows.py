@@ -51,7 +51,8 @@ class Move(StrEnum):
 class Window(Part):
     """A stretch of time that comes back.
 
-    ``schedule``: five cron fields, read in ``timezone`` (an IANA name). ``duration``: seconds, or a text such as
+    ``kind``: whether the moves are free while it is open (``allow``), or while it is not (``deny``).
+    ``schedule``: five cron fields. ``timezone``: an IANA name, in which they are read. ``duration``: seconds, or a text such as
     ``8h``, by the wall clock. ``actions``: the moves that it is about, by default all. ``reason``: shown to
     those who wait.
     """

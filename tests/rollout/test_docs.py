@@ -1,0 +1,55 @@
+"""The pages about rollouts say what the code says."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    sys.path.insert(0, str(DOCS))
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_field_of_a_plan_has_a_meaning(generate: ModuleType) -> None:
+    """A field that nobody explains is one that nobody uses rightly."""
+    plan = generate.plan
+    bare = [
+        f"{part.__name__}.{name}"
+        for part in plan.parts()
+        for name in part.model_fields
+        if not plan.meaning(part, name)
+    ]
+    assert bare == []
+
+
+def test_every_rule_is_in_the_picture(generate: ModuleType) -> None:
+    """The picture is drawn from the table, row by row, and each has a decision with a colour."""
+    sections = generate.decisions.sections()
+    assert [section.title for section in sections] == [
+        "service",
+        "without a canary",
+        "with a stranger's canary",
+        "with our canary",
+    ]
+    rules = [rule for section in sections for rule in section.rules]
+    assert len(rules) > 30
+    picture = generate.decisions.picture()
+    assert picture.count('class="rule"') == len(rules)
+    assert {generate.decisions.kind(decision) for _, decision in rules} == {
+        "wait",
+        "forward",
+        "back",
+        "person",
+        "end",
+    }
