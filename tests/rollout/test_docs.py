@@ -1,11 +1,15 @@
 """The pages about rollouts say what the code says."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+from anyservice_core.rollout import RolloutPlan
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -53,3 +57,31 @@ def test_every_rule_is_in_the_picture(generate: ModuleType) -> None:
         "person",
         "end",
     }
+
+
+PLANS = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in sorted(DOCS.glob("*/*.md"))
+    for number, block in enumerate(re.findall(r"```yaml[^\n]*\n(.*?)```", page.read_text(), re.DOTALL))
+    if re.search(r"^(rollout|steps):", block, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("block", PLANS)
+def test_every_plan_in_the_pages_can_be_read(tmp_path: Path, block: str) -> None:
+    """What people copy works."""
+    file = tmp_path / "rollout.yaml"
+    file.write_text(block)
+    assert RolloutPlan.from_yaml(file).steps
+
+
+def test_the_python_of_the_page_about_gates_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client with a mailbox is made as the page says."""
+    monkeypatch.setenv("ANYSERVICE_HOST", "http://127.0.0.1:1")
+    monkeypatch.setenv("ANYSERVICE_CLI_TOKEN", "aph0_test")
+    page = (DOCS / "howto" / "gates.md").read_text()
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    assert names["client"].on_orders("rollout/recommender") is names["mailbox"]
+    names["client"].close()

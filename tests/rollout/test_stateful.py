@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from anyservice_core.effects import Effect, Op, Orders, Report, Request, Save
+from anyservice_core.effects import Effect, Now, Op, Orders, Report, Request, Save
 from anyservice_core.errors import (
     AnyserviceError,
     ApiError,
@@ -68,6 +68,7 @@ class Rollouts(RuleBasedStateMachine):
         self.plan = PLAN
         self.orders: list[Order] = []
         self.heeded: list[Order] = []
+        self.began: float | None = None
         self.client.on_orders = lambda _: self.orders
 
     def teardown(self) -> None:
@@ -116,8 +117,10 @@ class Rollouts(RuleBasedStateMachine):
         assert effect is not None
         if isinstance(effect, Save):
             self.journal = effect.value  # type: ignore[assignment]
-        if isinstance(effect, Orders):
-            self.heeded = [*self.orders]
+        if isinstance(effect, Now) and self.began is None:
+            self.began = self.plane.now
+        if isinstance(effect, Orders):  # what is older was about another run
+            self.heeded = [order for order in self.orders if order.at >= (self.began or 0.0)]
         if isinstance(effect, Request):
             self.check_write(effect)
         if isinstance(effect, Report):
@@ -157,7 +160,7 @@ class Rollouts(RuleBasedStateMachine):
         if lost:  # without a journal, terminated and never started look the same
             self.journal, self.told_terminated = None, False
         if lost or self.op is None:  # what was ordered of the run before is over
-            self.orders, self.heeded = [], []
+            self.orders, self.heeded, self.began = [], [], None
         self.start()
 
     @rule()
