@@ -31,6 +31,7 @@ from anyservice_core import settings
 from anyservice_core.effects import (
     Call,
     Effect,
+    Home,
     Inside,
     Now,
     Op,
@@ -224,6 +225,8 @@ class Client(_Base):
                 return _call(function, args)
             case Inside():
                 return self.settings.workspace
+            case Home():
+                return self.settings.host
             case Together(ops):
                 return self._together(ops)
             case _:
@@ -320,6 +323,8 @@ class AsyncClient(_Base):
                 return await _call_async(function, args)
             case Inside():
                 return self.settings.workspace
+            case Home():
+                return self.settings.host
             case Together(ops):
                 return await self._together(ops)
             case _:

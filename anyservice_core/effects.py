@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Call",
     "Effect",
+    "Home",
     "Inside",
     "Now",
     "Op",
@@ -73,6 +74,7 @@ class Request:
     ``idempotent`` says that sending it twice does no harm, so a lost answer may be asked for again.
     ``lasting`` says that a good answer stays good for minutes (the name of a project, an image that was
     built), so the client may answer it from memory. ``timeout_s`` bounds this one exchange, in seconds; ``None`` means the client's own bound.
+    ``within_s`` bounds it too where that is less: what is left of a wait, for instance.
     ``max_bytes`` bounds its answer; one that is longer is a ``DecodeError``. ``redirects`` says whether to follow them,
     which is not for requests whose headers hold a secret.
     """
@@ -85,6 +87,7 @@ class Request:
     idempotent: bool = True
     lasting: bool = False
     timeout_s: float | None = None
+    within_s: float | None = None
     max_bytes: int | None = None
     redirects: bool = True
 
@@ -183,6 +186,15 @@ class Inside:
 
 
 @dataclass(frozen=True, slots=True)
+class Home:
+    """The control plane's address, without a slash at its end."""
+
+    def __iter__(self) -> Op[str]:
+        home: str = yield self
+        return home
+
+
+@dataclass(frozen=True, slots=True)
 class Together(Generic[T]):
     """Hold several conversations side by side; their results come in order.
 
@@ -197,6 +209,6 @@ class Together(Generic[T]):
 
 
 Effect: TypeAlias = (
-    Request | Upload | Sleep | Now | Report | Save | Orders | Call[Any] | Inside | Together[Any]
+    Request | Upload | Sleep | Now | Report | Save | Orders | Call[Any] | Inside | Home | Together[Any]
 )
 Op: TypeAlias = Generator[Effect, Any, T]

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,8 +72,10 @@ class _Setup:
             ) from None
 
     def bound(self, what: Request | Upload) -> float:
-        own = what.timeout_s if isinstance(what, Request) else None
-        return self.timeout_s if own is None else own
+        if isinstance(what, Upload):
+            return self.timeout_s
+        own = self.timeout_s if what.timeout_s is None else what.timeout_s
+        return own if what.within_s is None else min(own, what.within_s)
 
     def in_time(self, request: Request, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Bound the whole answer, where httpx bounds each read, so that one that drips comes to an end."""
@@ -150,7 +153,9 @@ def _version() -> str:
 
 def _reply(response: httpx.Response, body: bytes, since: float | None = None) -> Reply:
     elapsed_s = time.monotonic() - since if since is not None else 0.0
-    return Reply(response.status_code, body, dict(response.headers), elapsed_s)
+    # An answer without a date is of now: what it says of dates (Retry-After) is to be measured against something.
+    headers = {"date": formatdate(usegmt=True), **response.headers}
+    return Reply(response.status_code, body, headers, elapsed_s)
 
 
 class _TooLongError(Exception):

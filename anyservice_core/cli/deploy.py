@@ -117,7 +117,7 @@ def deploy(
 
 
 def _fields(deployed: ServiceId) -> dict[str, str]:
-    names = ("service_name", "version_id", "version_name", "query_url")
+    names = ("service_name", "version_id", "version_name", "query_url", "console_url")
     return {"id": str(deployed), **{name: getattr(deployed, name) for name in names}}
 
 

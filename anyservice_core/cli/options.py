@@ -146,11 +146,15 @@ def service_names(ctx: click.Context, _param: click.Parameter, incomplete: str) 
     from click.shell_completion import CompletionItem
 
     from anyservice_core.client import Client
+    from anyservice_core.models.wire import ServiceWire
+    from anyservice_core.operations.lookup import SERVICES
+    from anyservice_core.operations.paging import PAGE_SIZE, page
 
     make = ctx.find_root().obj or Client
+    asked = page(SERVICES, ServiceWire, {"name": incomplete or None, "count": PAGE_SIZE})
     try:
         with make(_host(ctx.params.get("link", {})), timeout_s=_COMPLETION_S) as client:
-            found = [service.name for service in client.list(name=incomplete or None, max_items=50)]
+            found = [service.name for service in client.run(asked).results]
     except Exception:  # noqa: BLE001  # a shell that completes has no place for errors
         return []
     return [CompletionItem(name) for name in sorted({*found}) if name.startswith(incomplete)]

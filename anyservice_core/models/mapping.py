@@ -197,12 +197,13 @@ def _read_tracing(wire: TracingWire | None) -> TracingConfig | None:
     return None if wire is None else TracingConfig.model_construct(**wire.model_dump())
 
 
-def service_id(service: ServiceWire, version: VersionWire | None) -> ServiceId:
-    """What a deploy gives back."""
+def service_id(service: ServiceWire, version: VersionWire | None, home: str) -> ServiceId:
+    """What a deploy gives back; ``home`` is the control plane's address."""
     return ServiceId(
         service.id,
         version_id=version.id if version else "",
         version_name=version.version if version else "",
         service_name=service.name,
         query_url=service.base_url,
+        console_url=f"{home}/services/{service.id}",
     )

@@ -73,9 +73,13 @@ class ServiceStatus(_Status):
 
 
 class ServiceId(str):
-    """A service's id, as a ``str``, that also knows what was deployed."""
+    """A service's id, as a ``str``, that also knows what was deployed.
 
-    __slots__ = ("query_url", "service_name", "version_id", "version_name")
+    ``query_url`` is where it answers, ``console_url`` its page in the control plane's console.
+    """
+
+    __slots__ = ("console_url", "query_url", "service_name", "version_id", "version_name")
+    console_url: str
     query_url: str
     service_name: str
     version_id: str
@@ -89,8 +93,9 @@ class ServiceId(str):
         version_name: str = "",
         service_name: str = "",
         query_url: str = "",
+        console_url: str = "",
     ) -> Self:
         self = super().__new__(cls, id)
         self.version_id, self.version_name = version_id, version_name
-        self.service_name, self.query_url = service_name, query_url
+        self.service_name, self.query_url, self.console_url = service_name, query_url, console_url
         return self

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anyservice_core.effects import Op, Report
+from anyservice_core.effects import Home, Op, Report
 from anyservice_core.errors import ConfigError, ConflictError, NotFoundError
 from anyservice_core.models.config import ServiceConfig
 from anyservice_core.models.mapping import apply_from_version, service_id
@@ -56,12 +56,12 @@ def deploy(
 
     A deploy whose answer was lost is not sent twice, and one that is run again with the same
     ``version_name`` finds its version. Returns the service's id, which also knows ``version_id``,
-    ``version_name``, ``service_name`` and ``query_url``. Raises ``ConfigError`` for what cannot work.
+    ``version_name``, ``service_name``, ``query_url`` and ``console_url``. Raises ``ConfigError`` for what cannot work.
     """
     options = Options(in_place, canary_percent, max_surge_percent)
     settled = yield from draft(placed(ServiceConfig.parse(config), cloud, project), options)
     service, version = yield from _arrive(settled.body, settled.before)
-    return service_id(service, version)
+    return service_id(service, version, (yield from Home()))
 
 
 def prepare(

@@ -1,8 +1,8 @@
-"""Lists of services, a page at a time. Names of cloud and project are looked up once, for the first page."""
+"""Lists of services, a page at a time. Names of clouds and projects are looked up once, side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,21 +42,24 @@ class Listing:
     def page(self, cursor: _Cursor | None) -> Op[Page[ServiceStatus]]:
         """The first page for ``None``, then whatever the page before says follows."""
         if self.service_id is not None:
-            return Page((status_from_wire((yield from by_id(self.service_id))),))
+            return Page((yield from self._shown([(yield from by_id(self.service_id))])))
         params = cursor.params if cursor else (yield from self._resolved())
         answer = yield from page(SERVICES, ServiceWire, params, cursor.token if cursor else None)
         token = answer.metadata.next_paging_token if answer.results else None
-        services = tuple(status_from_wire(service) for service in answer.results)
+        services = yield from self._shown(answer.results)
         return Page(services, _Cursor(params, token) if token else None)
+
+    def _shown(self, found: Sequence[ServiceWire]) -> Op[tuple[ServiceStatus, ...]]:
+        """As users read them, with what people call their projects: each is asked for once."""
+        names = yield from directory.project_names((one.project_id for one in found), self.project)
+        return tuple(status_from_wire(one, project=names.get(one.project_id)) for one in found)
 
     def _resolved(self) -> Op[dict[str, Any]]:
         params = dict(self.params)
         if self.created_by_me:
             params["creator_id"] = (yield from directory.me()).id
-        if self.cloud is not None:
-            params["cloud_id"] = yield from directory.cloud_id(self.cloud)
-        if self.project is not None:
-            params["project_id"] = yield from directory.project_id(self.project, params.get("cloud_id"))
+        if self.cloud is not None or self.project is not None:
+            params |= yield from directory.place(self.cloud, self.project)
         return params
 
 
@@ -82,7 +85,7 @@ def listing(
     ``tags_filter`` gives for each key the values of which one must fit;
     ``max_items`` limits the whole list and ``page_size`` (1 to 50) one request;
     ``sort_field`` is NAME, STATUS or CREATED_AT and ``sort_order`` ASC or DESC.
-    ``status.project`` is not filled in, which would cost a request an item.
+    A page costs one request, and one for each project that is new to the client.
     """
     params = {
         "name": name,

@@ -1,7 +1,8 @@
 """From a service's name to the service. The API has no such call, so it is a search and a choice.
 
-The search filters by substring and comes in pages; the choice is the exact name. Two services of one
-name in different projects are an error that names both, never a guess: what follows may be ``terminate``.
+The search filters by substring and comes in pages; the choice is the exact name, within the cloud and the project that
+are given or that the workspace has. Two services of one name in different projects are an error that names both, never
+a guess: what follows may be ``terminate``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from anyservice_core.effects import Op, Request
 from anyservice_core.errors import ConfigError, NotFoundError
 from anyservice_core.models.wire import ServiceWire
-from anyservice_core.operations import directory
+from anyservice_core.operations import directory, inside
 from anyservice_core.operations.paging import PAGE_SIZE, collect
 from anyservice_core.operations.sending import ATTEMPTS, send
 
@@ -26,6 +27,7 @@ def locate(
     """The one service meant by a name or an id. Raises ``NotFoundError`` or ``ConfigError``."""
     if id is not None:
         return (yield from by_id(id))
+    name = name or (yield from inside.name())
     if not name:
         raise ConfigError("name: missing; say which service is meant, by name or id.")
     found = yield from namesakes(name, cloud, project, archived=archived)
@@ -36,21 +38,22 @@ def locate(
     return found[0]
 
 
-def by_id(id: str, *, attempts: int = ATTEMPTS) -> Op[ServiceWire]:
-    """The service with this id."""
-    return (yield from send(Request("GET", f"{SERVICES}{id}"), ServiceWire, attempts=attempts))
+def by_id(id: str, *, attempts: int = ATTEMPTS, within_s: float | None = None) -> Op[ServiceWire]:
+    """The service with this id. ``within_s`` bounds each try in seconds, besides the client's own bound."""
+    request = Request("GET", f"{SERVICES}{id}", within_s=within_s)
+    return (yield from send(request, ServiceWire, attempts=attempts))
 
 
 def namesakes(
     name: str, cloud: str | None = None, project: str | None = None, *, archived: bool = False
 ) -> Op[list[ServiceWire]]:
-    """Every service with exactly this name; without cloud and project, wherever the token may look."""
-    params: dict[str, Any] = {"name": name}
-    if cloud is not None:
-        params["cloud_id"] = yield from directory.cloud_id(cloud)
-    if project is not None:
-        params["project_id"] = yield from directory.project_id(project, params.get("cloud_id"))
-    params |= {"archive_status": "ALL" if archived else "NOT_ARCHIVED", "count": PAGE_SIZE}
+    """Every service with exactly this name, where ``directory.place`` says, or wherever the token may look."""
+    params: dict[str, Any] = {
+        "name": name,
+        **(yield from directory.place(cloud, project)),
+        "archive_status": "ALL" if archived else "NOT_ARCHIVED",
+        "count": PAGE_SIZE,
+    }
     found = yield from collect(SERVICES, ServiceWire, params)
     return [service for service in found if service.name == name]
 

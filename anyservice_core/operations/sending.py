@@ -10,6 +10,7 @@ is kept to, up to a cap of its own.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -208,15 +209,16 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
         return _until(value, headers.get("date"))
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _until(then: str, now: str | None) -> float | None:
     try:
         pause = _moment(then) - _moment(now or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, pause.total_seconds())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from anyservice_core.effects import Op, Request
+from anyservice_core.effects import Now, Op, Request
 from anyservice_core.errors import ConfigError, ConflictError, NotFoundError, TransportError, UnavailableError
 from anyservice_core.models.enums import ServiceState
 from anyservice_core.models.mapping import status_from_wire
@@ -28,7 +28,7 @@ def status(
     Raises ``NotFoundError``, or ``ConfigError`` where two services have this name.
     """
     service = yield from locate(name, id, cloud, project)
-    return status_from_wire(service, project=(yield from directory.project_name(service.project_id)))
+    return status_from_wire(service, project=(yield from directory.called(service.project_id, project)))
 
 
 def glance(
@@ -63,7 +63,9 @@ def wait(
     """Wait until a service is in ``state`` (or any of several), and give back its status then.
 
     With ``version`` (a name or id) wait for that version to be healthy as the primary one, with
-    ``canary_weight`` for it, or whichever is the canary, to be healthy at that percent of the traffic.
+    ``canary_weight`` for it, or whichever is the canary, to be healthy at that percent of the traffic. A named version
+    that is alone has what it is waited for: the first one has nobody to share with. Where no canary is there and none
+    is named, the wait fails, unless ``state`` is ROLLING_OUT, which waits for one to come.
     Looks every ``poll_interval_s`` seconds, for at most ``timeout_s`` seconds.
 
     Raises ``WaitTimeoutError`` at the deadline, ``WaitFailedError`` as soon as the goal is out of reach:
@@ -73,15 +75,25 @@ def wait(
     for field, seconds in (("timeout_s", timeout_s), ("poll_interval_s", poll_interval_s)):
         if not seconds > 0:
             raise ConfigError(f"{field}: {seconds} is not a time in seconds above 0.")
-    service = yield from locate(name, id, cloud, project)
-    first: list[ServiceWire] = [service]
+    began = yield from Now()
+    first = [] if id else [(yield from locate(name, id, cloud, project))]
+    known = id or first[0].id
 
-    def look() -> Op[ServiceStatus]:
+    def look(left_s: float) -> Op[ServiceStatus]:
         # The poll is the retry: one request each, so that the deadline is kept.
-        return status_from_wire(first.pop() if first else (yield from by_id(service.id, attempts=1)))
+        return status_from_wire(
+            first.pop() if first else (yield from by_id(known, attempts=1, within_s=left_s))
+        )
 
     return (
-        yield from poll(look, goal, name=service.name, timeout_s=timeout_s, poll_interval_s=poll_interval_s)
+        yield from poll(
+            look,
+            goal,
+            name=first[0].name if first else known,
+            began=began,
+            timeout_s=timeout_s,
+            poll_interval_s=poll_interval_s,
+        )
     )
 
 

@@ -5,8 +5,13 @@
 * A goal that names a version is reached when *that* version is healthy at the wanted weight. Without a
   weight it must be the primary one with all the traffic. What the service says about itself is not enough:
   a service is RUNNING also after our version was taken back.
+* A version that is alone has all the traffic, so its share of it too: the first version of a service has nobody to
+  share with, and one that was promoted meanwhile has been past any weight.
 * A wait fails early on what cannot lead to its goal: a service that is gone or going, a version that is
   neither primary nor canary any more, a rollback under way, a service that stays UNHEALTHY and says why.
+* A weight without a version is about whichever is the canary. Where none is there and the service stays RUNNING, none is
+  to come: it was the first version, or was promoted or taken back, and only its name could tell which. Who waits
+  for a canary that somebody is yet to deploy waits for the state ROLLING_OUT with it.
 * Everything else is pending, states that are news to this client included.
 """
 
@@ -21,9 +26,22 @@ from anyservice_core.errors import AnyserviceError, ConfigError, WaitFailedError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.models.status import ServiceStatus, ServiceVersionStatus
 
-__all__ = ["UNHEALTHY_POLLS", "Failed", "Goal", "Pending", "Reached", "Verdict", "Waiting", "judge", "poll"]
+__all__ = [
+    "LONE_POLLS",
+    "UNHEALTHY_POLLS",
+    "Failed",
+    "Goal",
+    "Pending",
+    "Reached",
+    "Verdict",
+    "Waiting",
+    "judge",
+    "poll",
+]
 
 UNHEALTHY_POLLS = 3
+LONE_POLLS = 3
+LAST_LOOK_S = 1.0  # what a look is given at the deadline, so that the last one has a chance
 _GONE = frozenset({ServiceState.TERMINATING, ServiceState.TERMINATED, ServiceState.SYSTEM_FAILURE})
 _ENDED = frozenset({ServiceState.TERMINATED, ServiceState.TERMINATING})
 _DEAD = frozenset(
@@ -70,6 +88,12 @@ class Goal:
     def is_an_end(self) -> bool:
         """Whether the goal is that nothing serves any more."""
         return self.states <= _ENDED
+
+    @property
+    def is_about_a_canary(self) -> bool:
+        """Whether a canary has to be there, and already: of no name, at less than all."""
+        shared = self.canary_weight is not None and self.canary_weight < 100
+        return shared and self.version is None and ServiceState.RUNNING in self.states
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +150,14 @@ def _state(name: str | ServiceState) -> ServiceState:
 # ── the verdict ─────────────────────────────────────────────────────────────
 
 
-def judge(status: ServiceStatus, goal: Goal, *, unhealthy_polls: int = 0) -> Verdict:
+def judge(status: ServiceStatus, goal: Goal, *, unhealthy_polls: int = 0, lone_polls: int = 0) -> Verdict:
     """Whether the goal is reached, pending or out of reach.
 
-    ``unhealthy_polls`` counts how often in a row the service was UNHEALTHY with an error message, this
-    time included; a caller that does not remember may leave it out and then never fails for that.
+    ``unhealthy_polls`` counts how often in a row the service was UNHEALTHY with an error message, and
+    ``lone_polls`` how often RUNNING with one version alone, this time included; a caller that does not remember may
+    leave them out and then never fails for that.
     """
-    if doom := _doom(status, goal, unhealthy_polls):
+    if doom := _doom(status, goal, unhealthy_polls) or _lone_doom(status, goal, lone_polls):
         return Failed(doom)
     if goal.is_about_the_service:
         return Reached() if status.state in goal.states else Pending(f"waiting for {goal}")
@@ -148,6 +173,16 @@ def _doom(status: ServiceStatus, goal: Goal, unhealthy_polls: int) -> str | None
     if status.state is ServiceState.UNHEALTHY and unhealthy_polls >= UNHEALTHY_POLLS:
         return f"the service stays UNHEALTHY{_because(status)}"
     return _version_doom(status, goal.version) if goal.version and not goal.is_an_end else None
+
+
+def _lone_doom(status: ServiceStatus, goal: Goal, lone_polls: int) -> str | None:
+    """A look or two may come before the canary is to be seen."""
+    if lone_polls < LONE_POLLS or not goal.is_about_a_canary or status.primary_version is None:
+        return None
+    return (
+        f"there is no canary, version {status.primary_version.name!r} has all the traffic. It may be the first one, or "
+        f"the canary was promoted or taken back{_because(status)}; naming the version tells which"
+    )
 
 
 def _version_doom(status: ServiceStatus, name: str) -> str | None:
@@ -166,6 +201,8 @@ def _at_weight(status: ServiceStatus, goal: Goal) -> Verdict:
     wanted = 100 if goal.canary_weight is None else goal.canary_weight
     if wanted == 100:
         return _promoted(status, version or (None if goal.version else status.primary_version))
+    if version is not None and status.canary_version is None:
+        return _promoted(status, version)
     if version is None or not _is_canary(status, version):
         return Pending(f"no canary yet, waiting for {goal}")
     return _healthy(status, version, wanted)
@@ -207,14 +244,17 @@ class _Watch:
     name: str
     goal: Goal
     unhealthy_polls: int = 0
+    lone_polls: int = 0
     last: ServiceStatus | None = None
     said: str = ""
 
     def see(self, status: ServiceStatus) -> Verdict:
         failing = status.state is ServiceState.UNHEALTHY and bool(status.error_message)
+        lone = status.state is ServiceState.RUNNING and status.canary_version is None
         self.unhealthy_polls = self.unhealthy_polls + 1 if failing else 0
-        self.last = status
-        return judge(status, self.goal, unhealthy_polls=self.unhealthy_polls)
+        self.lone_polls = self.lone_polls + 1 if lone else 0
+        self.last, self.name = status, status.name
+        return judge(status, self.goal, unhealthy_polls=self.unhealthy_polls, lone_polls=self.lone_polls)
 
     @property
     def state(self) -> str | None:
@@ -228,21 +268,29 @@ class _Watch:
 
 
 def poll(
-    look: Callable[[], Op[ServiceStatus]], goal: Goal, *, name: str, timeout_s: float, poll_interval_s: float
+    look: Callable[[float], Op[ServiceStatus]],
+    goal: Goal,
+    *,
+    name: str,
+    began: float,
+    timeout_s: float,
+    poll_interval_s: float,
 ) -> Op[ServiceStatus]:
     """Look until ``judge`` has an end. An answer that fails to come costs a poll, not the wait.
 
+    ``look`` is told how many seconds are left of the ``timeout_s`` since ``began``.
     Raises ``WaitFailedError``, ``WaitTimeoutError``, and what ``look`` raises if trying again is no use.
     """
-    deadline = (yield from Now()) + timeout_s
+    deadline = began + timeout_s
     watch = _Watch(name, goal)
     while True:
-        verdict, pause = yield from _look_once(look, watch, poll_interval_s)
+        left = deadline - (yield from Now())
+        verdict, pause = yield from _look_once(look(max(left, LAST_LOOK_S)), watch, poll_interval_s)
         if isinstance(verdict, Reached) and watch.last is not None:
             return watch.last
         if isinstance(verdict, Failed):
             raise WaitFailedError(
-                f"Service {name!r} will not reach {goal}: {verdict.reason}.", state=watch.state
+                f"Service {watch.name!r} will not reach {goal}: {verdict.reason}.", state=watch.state
             )
         reason = verdict.reason if isinstance(verdict, Pending) else ""
         yield from watch.tell(reason)
@@ -252,12 +300,10 @@ def poll(
         yield from Sleep(min(pause, left))
 
 
-def _look_once(
-    look: Callable[[], Op[ServiceStatus]], watch: _Watch, pause: float
-) -> Op[tuple[Verdict, float]]:
+def _look_once(look: Op[ServiceStatus], watch: _Watch, pause: float) -> Op[tuple[Verdict, float]]:
     """The verdict, and how long to wait before the next look."""
     try:
-        return watch.see((yield from look())), pause
+        return watch.see((yield from look)), pause
     except AnyserviceError as error:
         if not error.retryable:
             raise

@@ -31,7 +31,7 @@ def test_an_import_path_is_enough(run, plane):
 def test_a_deploy_as_json_names_its_version(run, config):
     """For scripts."""
     made = json.loads(run("deploy", "-f", str(config), "--version-name", "v1", "-j").stdout)
-    assert set(made) == {"id", "service_name", "version_id", "version_name", "query_url"}
+    assert set(made) == {"id", "service_name", "version_id", "version_name", "query_url", "console_url"}
     assert made["version_name"] == "v1"
 
 

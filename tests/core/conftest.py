@@ -12,6 +12,7 @@ import pytest
 from anyservice_core.effects import (
     Call,
     Effect,
+    Home,
     Inside,
     Now,
     Op,
@@ -72,6 +73,8 @@ class Conversation:
                 return left.pop(0)
             case Inside():
                 return self.workspace
+            case Home():
+                return "https://console.test"
             case Together(ops):
                 return [self._run(op, left) for op in ops]
         return None

@@ -140,7 +140,9 @@ def test_a_time_without_an_offset_is_utc(shapes):
 def test_an_id_survives_pickling(shapes):
     """Airflow and Prefect send it between processes."""
     service = ServiceWire.model_validate(shapes.service())
-    id = service_id(service, service.primary_version)
+    id = service_id(service, service.primary_version, "https://console.test")
     copy = pickle.loads(pickle.dumps(id))
     assert copy == id == "service2_1"
-    assert (copy.version_id, copy.query_url) == ("srv_aaaaaaaa", "http://recommender.test")
+    assert (copy.version_id, copy.version_name, copy.service_name) == ("srv_aaaaaaaa", "v1", "recommender")
+    assert copy.query_url == "http://recommender.test"
+    assert copy.console_url == "https://console.test/services/service2_1"

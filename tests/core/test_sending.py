@@ -68,6 +68,8 @@ def test_too_many_requests_says_that_nothing_was_done(hold, shapes):
         ("9999", None, sending.LONGEST_RETRY_AFTER_S),
         ("Mon, 23 Nov 2026 08:00:10 GMT", "Mon, 23 Nov 2026 08:00:00 GMT", 10.0),
         ("Mon, 23 Nov 2026 07:00:00 GMT", "Mon, 23 Nov 2026 08:00:00 GMT", 0.0),
+        ("Monday, 23-Nov-26 08:00:10 GMT", "Mon, 23 Nov 2026 08:00:00 GMT", 10.0),
+        ("Mon Nov 23 08:00:10 2026", "Mon, 23 Nov 2026 08:00:00 GMT", 10.0),
     ],
 )
 def test_retry_after_is_kept_to(hold, shapes, value, date, pause):
@@ -77,9 +79,14 @@ def test_retry_after_is_kept_to(hold, shapes, value, date, pause):
     assert [(sleep.seconds, sleep.jitter) for sleep in talk.sleeps] == [(pause, 0.0)]
 
 
-def test_nonsense_in_retry_after_is_no_reason_to_fail(hold, shapes):
+@pytest.mark.parametrize(
+    "value",
+    ["soon", "inf", "nan", "", "Mon, 99 Nov 2026 08:00:00 GMT", "1 Jan 99999999999999999999 0:0:0 GMT"],
+)
+def test_nonsense_in_retry_after_is_no_reason_to_fail(hold, shapes, value):
     """The usual pause is made instead."""
-    talk = hold(send(GET, CloudWire), shapes.error(503, Retry_After="soon"), shapes.result(CLOUD))
+    error = shapes.error(503, Retry_After=value, Date="Mon, 23 Nov 2026 08:00:00 GMT")
+    talk = hold(send(GET, CloudWire), error, shapes.result(CLOUD))
     assert talk.sleeps[0].seconds == sending.FIRST_PAUSE_S
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from anyservice_core.effects import Together
 from anyservice_core.errors import (
+    AuthError,
     ConfigError,
     ConflictError,
     DecodeError,
@@ -10,10 +12,12 @@ from anyservice_core.errors import (
     RejectedError,
     TransportError,
     UnavailableError,
+    WaitTimeoutError,
 )
 from anyservice_core.models import ServiceState
 from anyservice_core.operations import services
 from anyservice_core.operations.listing import listing
+from anyservice_core.settings import Workspace
 
 ROLLBACK = "POST /api/v2/services-v2/service2_1/rollback"
 
@@ -40,6 +44,49 @@ def test_a_project_that_we_may_not_see_is_no_reason_to_fail(hold, shapes):
     """The status is about the service."""
     talk = hold(services.status(id="service2_1"), shapes.result(shapes.service()), shapes.error(404))
     assert talk.result.project is None
+
+
+def test_a_status_within_a_cloud_and_a_project_is_two_round_trips(hold, shapes):
+    """Both names are asked for at once, and that of the project is known then."""
+    cloud = shapes.result({"id": "cld_1", "name": "prod"})
+    project = shapes.page({"id": "prj_1", "name": "shop", "parent_cloud_id": "cld_1"})
+    talk = hold(
+        services.status("recommender", cloud="prod", project="shop"),
+        cloud,
+        project,
+        shapes.page(shapes.service()),
+    )
+    assert [len(effect.ops) for effect in talk.effects if isinstance(effect, Together)] == [2]
+    assert talk.requests[-1].params == {
+        "name": "recommender",
+        "cloud_id": "cld_1",
+        "project_id": "prj_1",
+        "archive_status": "NOT_ARCHIVED",
+        "count": 50,
+    }
+    assert talk.result.project == "shop"
+
+
+def test_a_project_of_that_name_in_another_cloud_is_not_meant(hold, shapes):
+    """It is searched for in the cloud that is given."""
+    cloud = shapes.result({"id": "cld_1", "name": "prod"})
+    elsewhere = shapes.page({"id": "prj_9", "name": "shop", "parent_cloud_id": "cld_9"})
+    here = shapes.page({"id": "prj_1", "name": "shop", "parent_cloud_id": "cld_1"})
+    found = shapes.page(shapes.service())
+    talk = hold(services.glance("recommender", cloud="prod", project="shop"), cloud, elsewhere, here, found)
+    assert talk.requests[-1].params["project_id"] == "prj_1"
+
+
+def test_a_workspace_says_which_service_and_where(talk, shapes):
+    """Its own name, cloud and project; what is given comes first."""
+    talk.workspace = Workspace("expwrk_1", None)
+    ours = {"id": "expwrk_1", "name": "recommender", "cloud_id": "cld_1", "project_id": "prj_1"}
+    workspace = shapes.result(ours)
+    talk.hold(services.glance(), [workspace, workspace, shapes.page(shapes.service())])
+    asked = talk.requests[-1].params
+    assert (asked["name"], asked["cloud_id"], asked["project_id"]) == ("recommender", "cld_1", "prj_1")
+    talk.hold(services.glance("recommender", project="prj_2"), [shapes.page(shapes.service())])
+    assert "cloud_id" not in talk.requests[-1].params
 
 
 def test_a_glance_by_id_is_one_request(hold, shapes):
@@ -105,6 +152,23 @@ def test_a_wait_polls_by_id_with_one_request_each(hold, shapes):
     )
     assert talk.lines[1:] == ["GET /api/v2/services-v2/service2_1"] * 2
     assert talk.result.state is ServiceState.RUNNING
+
+
+def test_a_wait_by_id_looks_by_id_alone(hold, shapes):
+    """The first answer may fail to come, too; what is left of the time bounds each look."""
+    away, there = shapes.error(503), shapes.result(shapes.service())
+    talk = hold(services.wait(id="service2_1", timeout_s=60, poll_interval_s=5), away, there)
+    assert talk.lines == ["GET /api/v2/services-v2/service2_1"] * 2
+    assert [request.within_s for request in talk.requests] == [60.0, 55.0]
+
+
+def test_a_look_up_is_part_of_the_wait(talk, shapes):
+    """The deadline is counted from the call."""
+    starting = shapes.service(current_state="STARTING")
+    answers = [shapes.error(503, Retry_After="20"), shapes.page(starting), *[shapes.result(starting)] * 5]
+    with pytest.raises(WaitTimeoutError):
+        talk.hold(services.wait("recommender", timeout_s=30, poll_interval_s=2), answers)
+    assert talk.now == 1030.0
 
 
 def test_a_poll_that_fails_is_not_repeated_on_the_side(hold, shapes):
@@ -242,9 +306,10 @@ def test_a_list_asks_what_the_contract_names(hold, shapes):
     me = shapes.result({"id": "usr_1", "email": "me@example.com"})
     cloud, project = (
         shapes.result({"id": "cld_1", "name": "prod"}),
-        shapes.page({"id": "prj_7", "name": "shop"}),
+        shapes.page({"id": "prj_7", "name": "shop", "parent_cloud_id": "cld_1"}),
     )
     first = hold(asked.page(None), me, cloud, project, shapes.page(shapes.service(), token="t"))
+    assert [one.project for one in first.result.items] == ["shop"]
     assert first.requests[-1].params == {
         "name": "rec",
         "state_filter": ["RUNNING", "STARTING"],
@@ -264,8 +329,27 @@ def test_a_list_asks_what_the_contract_names(hold, shapes):
 
 def test_a_list_of_one_is_by_id(hold, shapes):
     """Other filters have nothing to do then."""
-    talk = hold(listing(service_id="service2_1").page(None), shapes.result(shapes.service()))
-    assert [service.id for service in talk.result.items] == ["service2_1"]
+    project = shapes.result({"id": "prj_1", "name": "shop"})
+    talk = hold(listing(service_id="service2_1").page(None), shapes.result(shapes.service()), project)
+    assert [(service.id, service.project) for service in talk.result.items] == [("service2_1", "shop")]
+
+
+def test_a_list_asks_for_each_project_once_side_by_side(hold, shapes):
+    """By whichever name people know it; one that we may not see has none."""
+    found = [shapes.service(f"service2_{n}", project_id=f"prj_{n % 3}") for n in range(9)]
+    names = [
+        shapes.result({"id": "prj_0", "name": "default"}),
+        shapes.result({"id": "prj_1", "name": "shop"}),
+    ]
+    talk = hold(listing().page(None), shapes.page(*found), *names, shapes.error(403))
+    assert len(talk.lines) == 4
+    assert [one.project for one in talk.result.items[:4]] == [None, "shop", None, None]
+
+
+def test_a_token_that_is_refused_is_not_a_project_without_a_name(talk, shapes):
+    """401 is about all of it."""
+    with pytest.raises(AuthError):
+        talk.hold(services.status(id="service2_1"), [shapes.result(shapes.service()), shapes.error(401)])
 
 
 def test_pages_that_never_end_are_an_error(talk, shapes):

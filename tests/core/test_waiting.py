@@ -14,7 +14,16 @@ from anyservice_core.errors import (
 )
 from anyservice_core.models import ServiceState, ServiceStatus, ServiceVersionState, ServiceVersionStatus
 from anyservice_core.models.config import ServiceConfig
-from anyservice_core.operations.waiting import UNHEALTHY_POLLS, Failed, Goal, Pending, Reached, judge, poll
+from anyservice_core.operations.waiting import (
+    LONE_POLLS,
+    UNHEALTHY_POLLS,
+    Failed,
+    Goal,
+    Pending,
+    Reached,
+    judge,
+    poll,
+)
 
 CONFIG = ServiceConfig(name="recommender", applications=[{"import_path": "main:app"}])
 
@@ -96,6 +105,11 @@ def test_an_end_can_be_the_goal(state, wanted):
         (None, version("v2", 10, "SYSTEM_FAILURE"), "ROLLING_OUT", 10, "failed"),
         (None, version("v2", 10), "TERMINATED", 10, "failed"),
         (None, version("v2", 10), "UNKNOWN", 10, "pending"),
+        (version("v2"), None, "RUNNING", 10, "reached"),
+        (version("v2"), None, "RUNNING", 0, "reached"),
+        (version("v2", state="STARTING"), None, "STARTING", 10, "pending"),
+        (version("v2", state="UNHEALTHY"), None, "RUNNING", 10, "pending"),
+        (version("v2", 90), version("v3", 10), "ROLLING_OUT", 10, "pending"),
     ],
 )
 def test_success_means_my_version_at_my_weight(primary, canary, state, weight, wanted):
@@ -110,6 +124,28 @@ def test_a_canary_needs_no_name():
     assert judge(status("ROLLING_OUT", canary=version("v2", 10)), goal) == Reached()
     assert isinstance(judge(status(), goal), Pending)
     assert judge(status(), Goal.of(canary_weight=100)) == Reached()
+
+
+def test_a_canary_that_is_not_to_come_fails_a_wait_without_a_name(talk):
+    """After a first deploy there is none, nor after a promotion or a rollback, and it would be waited for in vain."""
+    with pytest.raises(WaitFailedError, match="there is no canary, version 'v1' has all the traffic"):
+        talk.hold(waiting(looks(status()), Goal.of(canary_weight=10), timeout_s=600), [])
+    assert len(talk.sleeps) == LONE_POLLS - 1
+
+
+def test_a_canary_may_take_a_look_or_two_to_be_seen(hold):
+    """Servers are not all at once."""
+    canary = status("ROLLING_OUT", version("v1", 90), version("v2", 10))
+    starting = status("STARTING")
+    seen = [starting, starting, starting, status(), status(), starting, status(), canary]
+    assert hold(waiting(looks(*seen), Goal.of(canary_weight=10), timeout_s=600)).result is canary
+
+
+def test_a_canary_that_is_yet_to_be_deployed_can_be_waited_for(talk):
+    """By the state that it brings."""
+    goal = Goal.of("ROLLING_OUT", canary_weight=10)
+    with pytest.raises(WaitTimeoutError):
+        talk.hold(waiting(looks(status()), goal, timeout_s=60), [])
 
 
 def test_a_version_goes_by_name_id_or_the_end_of_its_id():
@@ -149,7 +185,8 @@ def test_nothing_unhealthy_ever_counts_as_reached(  # noqa: PLR0917
     mine = seen.version(name) if name else (canary or seen.primary_version)
     assert mine is not None
     assert mine.state is ServiceVersionState.RUNNING
-    assert mine.weight == (100 if wanted is None else wanted)
+    alone = seen.canary_version is None  # which has its share, and more
+    assert mine.weight == (100 if wanted is None or alone else wanted)
     assert seen.state in {ServiceState.RUNNING, ServiceState.ROLLING_OUT}
 
 
@@ -160,7 +197,7 @@ def looks(*seen):
     """A way to look that sees these, one after another; errors are raised."""
     left = list(seen)
 
-    def look():
+    def look(_left_s):
         yield from ()
         one = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(one, Exception):
@@ -171,7 +208,8 @@ def looks(*seen):
 
 
 def waiting(look, goal=None, timeout_s: float = 10.0):
-    return poll(look, goal or Goal.of(), name="recommender", timeout_s=timeout_s, poll_interval_s=2.0)
+    goal = goal or Goal.of()
+    return poll(look, goal, name="recommender", began=1000.0, timeout_s=timeout_s, poll_interval_s=2.0)
 
 
 def test_a_wait_looks_until_the_goal(hold):
@@ -189,6 +227,20 @@ def test_a_wait_does_not_overshoot(talk):
     assert talk.now == 1005.0
     assert caught.value.state == "STARTING"
     assert "did not reach RUNNING within 5 s. Last seen STARTING" in str(caught.value)
+
+
+def test_a_look_has_what_is_left_of_the_wait(talk):
+    """A server that stalls cannot hold it beyond its deadline."""
+    given = []
+
+    def look(left_s):
+        yield from ()
+        given.append(left_s)
+        return status("STARTING")
+
+    with pytest.raises(WaitTimeoutError):
+        talk.hold(waiting(look, timeout_s=5.0), [])
+    assert given == [5.0, 3.0, 1.0, 1.0]
 
 
 def test_a_wait_fails_early(talk):
