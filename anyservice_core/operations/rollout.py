@@ -341,9 +341,8 @@ class Rollout:
             pause=pause,
         )
         yield from self.save(at)
-        yield from self.tell(
-            Kind.FINISHED, f"{outcome.replace('_', ' ')}: {reason}", at=at, outcome=outcome.value
-        )
+        said = f"{outcome.replace('_', ' ')}: {reason}"
+        yield from self.tell(Kind.FINISHED, said, at=at, outcome=outcome.value, report=report.to_dict())
         raise_if_lost(report, condemned=self.journal.known_bad)
         return report
 
