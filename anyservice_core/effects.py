@@ -21,10 +21,9 @@ Rules that keep this safe:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from anyservice_core.settings import Workspace
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Call",
+    "Content",
     "Effect",
     "Home",
     "Inside",
@@ -96,12 +96,24 @@ class Request:
         return reply
 
 
+class Content(Protocol):
+    """``size`` bytes, which ``chunks`` gives from the beginning each time it is called.
+
+    Where it raises, the upload breaks off before its end, so that the storage keeps nothing of it.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    def chunks(self) -> Iterator[bytes]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Send a file to a presigned URL by PUT, streamed from disk, without the client's token."""
+    """Send ``content`` to a presigned URL by PUT, chunk by chunk, without the client's token."""
 
     url: str = field(repr=False)  # its signature is a secret
-    path: Path
+    content: Content
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __iter__(self) -> Op[Reply]:

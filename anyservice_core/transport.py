@@ -18,20 +18,19 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import anyio
+import anyio.to_thread
 import httpx
 
-from anyservice_core.effects import Reply, Request, Upload
+from anyservice_core.effects import Content, Reply, Request, Upload
 from anyservice_core.errors import ConfigError, DecodeError, TransportError
 from anyservice_core.operations.sending import place
 from anyservice_core.settings import Settings
 
 __all__ = ["AsyncTransport", "Memory", "Transport", "Uploading"]
 
-_CHUNK: Final = 1 << 18
 _WORTH_TELLING: Final = 4_000_000  # bytes
 _LONGEST_CONNECT_S: Final = 10.0
 LONGER: Final = 2.0  # how many bounds a whole answer may take: one to begin, one to come in
@@ -178,7 +177,7 @@ class _Room:
 
 def _upload_headers(upload: Upload) -> dict[str, str]:
     # The length is told beforehand: storage services refuse uploads in chunks.
-    return {"Content-Length": str(upload.path.stat().st_size), **upload.headers}
+    return {"Content-Length": str(upload.content.size), **upload.headers}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +194,8 @@ class Uploading:
 class _Meter:
     """Watches what goes by."""
 
-    def __init__(self, path: Path) -> None:
-        self.size = path.stat().st_size
+    def __init__(self, size: int) -> None:
+        self.size = size
         self.sent = self.tenths = 0
 
     def passes(self, chunk: bytes) -> Iterator[Uploading]:
@@ -250,8 +249,8 @@ class Transport:
             return _reply(response, b"".join(self._setup.in_time(request, response.iter_bytes())), since)
 
     def upload(self, upload: Upload, tell: Callable[[Any], Any]) -> Reply:
-        with self._setup.ours(upload), upload.path.open("rb") as file:
-            chunks = _told_chunks(file, _Meter(upload.path), tell)
+        with self._setup.ours(upload):
+            chunks = _told_chunks(upload.content, tell)
             response = self._outer().put(upload.url, content=chunks, headers=_upload_headers(upload))
             return _reply(response, response.content)
 
@@ -308,7 +307,7 @@ class AsyncTransport:
     async def upload(self, upload: Upload, tell: Callable[[Any], Awaitable[Any]]) -> Reply:
         with self._setup.ours(upload):
             headers = _upload_headers(upload)
-            chunks = _chunks(upload.path, _Meter(upload.path), tell)
+            chunks = _chunks(upload.content, tell)
             response = await self._outer().put(upload.url, content=chunks, headers=headers)
             return _reply(response, response.content)
 
@@ -340,16 +339,18 @@ class AsyncTransport:
         self._setup.sign(request)
 
 
-def _told_chunks(file: BinaryIO, meter: _Meter, tell: Callable[[Any], Any]) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
+def _told_chunks(content: Content, tell: Callable[[Any], Any]) -> Iterator[bytes]:
+    meter = _Meter(content.size)
+    for chunk in content.chunks():
         yield chunk
         for event in meter.passes(chunk):
             tell(event)
 
 
-async def _chunks(path: Path, meter: _Meter, tell: Callable[[Any], Awaitable[Any]]) -> AsyncIterator[bytes]:
-    async with await anyio.open_file(path, "rb") as file:
-        while chunk := await file.read(_CHUNK):
-            yield chunk
-            for event in meter.passes(chunk):
-                await tell(event)
+async def _chunks(content: Content, tell: Callable[[Any], Awaitable[Any]]) -> AsyncIterator[bytes]:
+    """The same, read in threads: a disk may be slow."""
+    meter, chunks = _Meter(content.size), content.chunks()
+    while (chunk := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
+        yield chunk
+        for event in meter.passes(chunk):
+            await tell(event)

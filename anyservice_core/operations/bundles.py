@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from anyservice_core import bundle
-from anyservice_core.bundle import Bundle
+from anyservice_core.bundle import Archive, Done, Hashed, Tree, Work
 from anyservice_core.effects import Call, Op, Report, Request, Upload
 from anyservice_core.errors import ConfigError, TransportError, UnavailableError
 from anyservice_core.models.config import ServiceConfig
@@ -16,12 +16,15 @@ from anyservice_core.operations.sending import ATTEMPTS, Retrying, backoff, chec
 
 __all__ = ["Uploaded", "has_local", "upload_all"]
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """A folder is in the cloud's storage; ``known`` if it was there already. ``size`` in bytes.
+    """A folder is in the cloud's storage; ``known`` if it was there already.
 
-    ``sent`` is false where nothing was to be uploaded, whatever the storage has.
+    ``sent`` is false where nothing was to be uploaded, whatever the storage has. ``size`` in bytes is that of what went over
+    the wire, or else of the folder.
     """
 
     folder: str
@@ -72,7 +75,7 @@ def _excludes(config: ServiceConfig) -> tuple[str, ...]:
 def upload_all(config: ServiceConfig, cloud_id: str, *, upload: bool = True) -> Op[ServiceConfig]:
     """``config`` with every local path replaced by the URI of its content, each folder uploaded once.
 
-    Without ``upload`` the URIs are the same, but nothing is sent.
+    Without ``upload`` the URIs are the same, but nothing is packed or sent.
     """
     if not has_local(config):
         return config
@@ -131,28 +134,51 @@ class _Uploads:
 
 
 def _place(folder: str, excludes: tuple[str, ...], cloud_id: str, *, module: bool, upload: bool) -> Op[str]:
-    """Zip a folder, send it unless the storage has it, and give back its URI."""
-    made: Bundle = yield from Call(bundle.build, (folder, excludes, module))
+    """Give a folder's URI. It is packed and sent only where the storage lacks it."""
+    tree: Tree = yield from Call(bundle.survey, (folder, excludes, module))
+    for left_out in tree.left_out:
+        yield from Report(left_out)
+    hashed: Hashed = yield from _done(bundle.hashed(tree))
+    place = yield from _presign(hashed.name, cloud_id)
+    size = tree.size
+    if not place.file_exists:
+        headers = _headers(place)
+        if upload:
+            size = yield from _send(hashed, place.url, headers)
+    yield from Report(Uploaded(folder, place.file_uri, size, place.file_exists, sent=upload))
+    return place.file_uri
+
+
+def _done(work: Work[T]) -> Op[T]:
+    """Do work that takes its time, and tell how far it is."""
     try:
-        place = yield from _presign(made, cloud_id)
-        if upload and not place.file_exists:
-            yield from _put(made, place)
-        yield from Report(Uploaded(folder, place.file_uri, made.size, place.file_exists, sent=upload))
-        return place.file_uri
+        while True:
+            told: Done[T] | Any = yield from Call(bundle.step, (work,))
+            if isinstance(told, Done):
+                return told.value
+            yield from Report(told)
     finally:
-        made.discard()
+        work.close()
 
 
-def _presign(made: Bundle, cloud_id: str) -> Op[PresignedWire]:
-    body = PresignRequest(file_name=made.name).model_dump(exclude_none=True)
+def _presign(name: str, cloud_id: str) -> Op[PresignedWire]:
+    body = PresignRequest(file_name=name).model_dump(exclude_none=True)
     path = f"/api/v2/clouds/{cloud_id}/generate_cloud_data_bucket_presigned_url"
     return (yield from send(Request("POST", path, json=body), PresignedWire))
 
 
-def _put(made: Bundle, place: PresignedWire) -> Op[None]:
+def _send(hashed: Hashed, url: str, headers: Mapping[str, str]) -> Op[int]:
+    archive: Archive = yield from _done(bundle.packed(hashed))
+    try:
+        yield from _put(Upload(url, archive, headers))
+        return archive.size
+    finally:
+        archive.close()
+
+
+def _put(put: Upload) -> Op[None]:
     """The name is the content, so sending it twice does no harm."""
-    put = Upload(place.url, made.path, _headers(place))
-    described = Request("PUT", place.url)  # for error messages, which leave the signature out
+    described = Request("PUT", put.url)  # for error messages, which leave the signature out
     for attempt in range(1, ATTEMPTS):
         try:
             check(described, (yield from put))

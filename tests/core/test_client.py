@@ -6,6 +6,7 @@ import os
 import pickle
 import threading
 import time
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import anyio
@@ -172,14 +173,30 @@ def test_an_operation_may_recover(both):
 # ── the transport ──
 
 
-def test_the_token_goes_to_the_control_plane_alone(both, tmp_path):
+@dataclass
+class Told:
+    """Content in chunks; with ``breaks``, it cannot be read to its end."""
+
+    data: bytes
+    chunk: int = 1 << 18
+    breaks: Exception | None = None
+
+    @property
+    def size(self):
+        return len(self.data)
+
+    def chunks(self):
+        for start in range(0, len(self.data), self.chunk):
+            yield self.data[start : start + self.chunk]
+            if self.breaks:
+                raise self.breaks
+
+
+def test_the_token_goes_to_the_control_plane_alone(both):
     """As a cookie; neither absolute URLs nor uploads see it."""
     transport, asked = answering(fine)
-    file = tmp_path / "a.zip"
-    file.write_bytes(b"zip" * 100_000)
-    op = asking(
-        Request("GET", "/api"), Request("GET", f"{HOST}/metrics"), Upload("http://store.test/a?sig=1", file)
-    )
+    upload = Upload("http://store.test/a?sig=1", Told(b"zip"))
+    op = asking(Request("GET", "/api"), Request("GET", f"{HOST}/metrics"), upload)
     both.run(op, transport)
     assert [request.headers.get("cookie") for request in asked] == [f"cli_token={TOKEN}", None, None]
 
@@ -218,25 +235,32 @@ def test_a_query_in_an_absolute_url_is_kept(both):
     assert str(asked[0].url) == "http://prom.test/api?q=up"
 
 
-def test_an_upload_is_the_file_with_its_length(both, tmp_path):
-    """Storage services refuse chunks."""
+def test_an_upload_is_the_content_with_its_length(both):
+    """Storage services refuse a body whose length they learn at its end."""
     transport, asked = answering(fine)
-    file = tmp_path / "a.zip"
-    file.write_bytes(os.urandom(600_000))
-    both.run(asking(Upload("http://store.test/a?sig=1", file)), transport)
+    content = Told(os.urandom(600_000))
+    both.run(asking(Upload("http://store.test/a?sig=1", content)), transport)
     assert asked[0].method == "PUT"
     assert asked[0].headers["content-length"] == "600000"
-    assert asked[0].content == file.read_bytes()
+    assert asked[0].content == content.data
 
 
-def test_a_long_upload_tells_how_far_it_is(both, tmp_path):
+def test_content_that_breaks_breaks_the_upload(both):
+    """With its own error; the server never sees an end, so it keeps nothing."""
+    transport, asked = answering(fine)
+    content = Told(b"x" * 600_000, breaks=ConfigError("a.py changed"))
+    with pytest.raises(ConfigError, match=r"a\.py changed"):
+        both.run(asking(Upload("http://store.test/a?sig=1", content)), transport)
+    assert asked == []
+
+
+def test_a_long_upload_tells_how_far_it_is(both):
     """Each tenth of the way; a short one is over before anybody wonders."""
     events: list[object] = []
     transport, _ = answering(fine)
-    for name, size in (("long.zip", 5_000_000), ("short.zip", 500_000)):
-        file = tmp_path / name
-        file.write_bytes(b"x" * size)
-        both.run(asking(Upload("http://store.test/a?sig=1", file)), transport, on_report=events.append)
+    for size in (5_000_000, 500_000):
+        upload = Upload("http://store.test/a?sig=1", Told(b"x" * size))
+        both.run(asking(upload), transport, on_report=events.append)
     assert len(events) == 10
     assert [str(events[0]), str(events[-1])] == ["uploaded 0.5 of 5.0 MB", "uploaded 5.0 of 5.0 MB"]
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from anyservice_core import ServiceConfig
-from anyservice_core.effects import Call, Request, Upload
+from anyservice_core.bundle import Done, Hashed, Tree
+from anyservice_core.effects import Request
 from anyservice_core.errors import ConfigError, ConflictError, NotFoundError, TransportError, UnavailableError
 from anyservice_core.operations.arrival import contains
-from anyservice_core.operations.bundles import upload_all
 from anyservice_core.operations.deploying import deploy, prepare, shift
 
 CONFIG = ServiceConfig(name="recommender", applications=[{"import_path": "main:app"}])
@@ -286,134 +286,6 @@ def test_a_canary_that_is_taken_back_is_not_shifted(talk, shapes):
         talk.hold(shift("recommender", canary_percent=50), [shapes.page(service)])
 
 
-# ── uploads ──
-
-
-class Zip:
-    """Stands for a bundle on disk."""
-
-    name = "pkg_1.zip"
-    size = 10
-    path = "/tmp/pkg_1.zip"
-    discarded = 0
-
-    def discard(self) -> None:
-        self.discarded += 1
-
-
-def presigned(shapes, **fields):
-    place = {"file_uri": "s3://b/pkg_1.zip", "url": "http://store.test/pkg_1.zip?sig=secret"}
-    return shapes.result({**place, **fields})
-
-
-def test_preparing_replaces_folders_by_their_uris(hold, shapes, cloud):
-    """The folder is sent once, to the place that the server names, and its zip is removed; none that it overrides is."""
-    config = CONFIG.options(
-        working_dir="app",
-        applications=[
-            {"import_path": "main:app", "runtime_env": {"working_dir": "old", "pip": ["a"]}},
-            {"import_path": "main:b", "runtime_env": {"working_dir": "s3://b/other.zip"}},
-        ],
-    )
-    zipped = Zip()
-    talk = hold(prepare(config), cloud, zipped, presigned(shapes), shapes.reply(status=200))
-    assert talk.result.working_dir == "s3://b/pkg_1.zip"
-    assert [a["runtime_env"] for a in talk.result.applications] == [{"pip": ["a"]}, {}]
-    assert talk.requests[1].json == {
-        "file_name": "pkg_1.zip",
-        "file_type": "runtime_env_packages",
-        "access_mode": "WRITE",
-    }
-    assert zipped.discarded == 1
-
-
-def test_preparing_again_asks_nothing(hold):
-    """Only URIs are left."""
-    config = CONFIG.options(working_dir="s3://b/pkg_1.zip", py_modules=["s3://b/m.zip"])
-    talk = hold(prepare(config))
-    assert talk.requests == []
-    assert talk.result.working_dir == "s3://b/pkg_1.zip"
-
-
-def test_what_the_storage_has_is_not_sent(hold, shapes, cloud):
-    """The name is the content."""
-    talk = hold(prepare(CONFIG.options(working_dir="app")), cloud, Zip(), presigned(shapes, file_exists=True))
-    assert not [effect for effect in talk.effects if isinstance(effect, Upload)]
-    assert talk.reports == ["folder 'app' is unchanged, nothing to upload"]
-
-
-def test_where_a_folder_would_go_is_known_without_sending_it(hold, shapes):
-    """A dry run's config is the real one's, and the storage has nothing that it had not before."""
-    local = CONFIG.options(working_dir="app")
-    talk = hold(upload_all(local, "cld_1", upload=False), Zip(), presigned(shapes))
-    assert talk.result.working_dir == "s3://b/pkg_1.zip"
-    assert not [effect for effect in talk.effects if isinstance(effect, Upload)]
-    assert talk.reports == ["folder 'app' would be uploaded, 0.0 kB"]
-
-
-def test_an_upload_that_fails_is_repeated(hold, shapes, cloud):
-    """Sending the same content to the same name twice does no harm."""
-    trouble = [TransportError("dropped"), shapes.error(503)]
-    talk = hold(
-        prepare(CONFIG.options(working_dir="app")),
-        cloud,
-        Zip(),
-        presigned(shapes),
-        *trouble,
-        shapes.reply(),
-    )
-    assert len([effect for effect in talk.effects if isinstance(effect, Upload)]) == 3
-
-
-def test_a_failed_upload_leaves_no_zip_and_no_secret(talk, shapes, cloud):
-    """The signature of its URL is in no message."""
-    zipped = Zip()
-    answers = [cloud, zipped, presigned(shapes), shapes.reply(status=403)]
-    with pytest.raises(Exception, match="HTTP 403 from PUT http://store.test/pkg_1.zip") as caught:
-        talk.hold(prepare(CONFIG.options(working_dir="app")), answers)
-    assert zipped.discarded == 1
-    assert "secret" not in str(caught.value)
-    assert "secret" not in repr([effect for effect in talk.effects if isinstance(effect, Upload)])
-
-
-def test_modules_requirements_and_excludes_go_along(hold, shapes, cloud):
-    """All that is local is resolved, with the user's patterns."""
-    config = CONFIG.options(py_modules=["lib"], requirements="requirements.txt", excludes=["*.bin"])
-    talk = hold(prepare(config), cloud, Zip(), presigned(shapes, file_exists=True), ["numpy==2"])
-    calls = [effect.args for effect in talk.effects if isinstance(effect, Call)]
-    assert calls == [("lib", ("*.bin",), True), ("requirements.txt",)]
-    assert talk.result.py_modules == ["s3://b/pkg_1.zip"]
-    assert talk.result.requirements == ["numpy==2"]
-
-
-def test_an_application_s_own_folder_and_requirements_are_sent(hold, shapes, cloud):
-    """Where the config says nothing for all, each application's own environment is resolved, a folder once."""
-    own = {"working_dir": "app", "pip": "requirements.txt"}
-    applications = [{"import_path": "a:a", "runtime_env": own}, {"import_path": "b:b", "runtime_env": own}]
-    stored = presigned(shapes, file_exists=True)
-    talk = hold(
-        prepare(CONFIG.options(applications=applications)), cloud, Zip(), stored, ["numpy"], ["numpy"]
-    )
-    resolved = {"working_dir": "s3://b/pkg_1.zip", "pip": ["numpy"]}
-    assert [a["runtime_env"] for a in talk.result.applications] == [resolved, resolved]
-
-
-@pytest.mark.parametrize(("count", "patterns"), [(1, ("*.md", "*.bin")), (2, ("*.bin",))])
-def test_a_folder_of_all_leaves_out_what_all_exclude(hold, shapes, cloud, count, patterns):
-    """The only application's own patterns hold for it too; those of one of two do not."""
-    applications = [{"import_path": "a:a", "runtime_env": {"excludes": ["*.md"]}}, {"import_path": "b:b"}]
-    config = CONFIG.options(applications=applications[:count], working_dir="app", excludes=["*.bin"])
-    talk = hold(prepare(config), cloud, Zip(), presigned(shapes, file_exists=True))
-    assert next(e.args for e in talk.effects if isinstance(e, Call)) == ("app", patterns, False)
-
-
-def test_an_unsupported_storage_is_said_so(talk, shapes, cloud):
-    """Better than a PUT to a URL that is not one."""
-    answers = [cloud, Zip(), presigned(shapes, url_scheme="smart_open")]
-    with pytest.raises(ConfigError, match="smart_open"):
-        talk.hold(prepare(CONFIG.options(working_dir="app")), answers)
-
-
 # ── compute, image, cloud, project by name ──
 
 
@@ -451,7 +323,9 @@ def test_machines_written_out_are_registered_once(hold, shapes, ground, machine,
 def test_preparing_registers_no_machines(hold, shapes, cloud):
     """The cloud is all that an upload needs to know of them."""
     config = CONFIG.options(working_dir="app", compute_config={"head_node": {"instance_type": "m5.large"}})
-    talk = hold(prepare(config), cloud, Zip(), presigned(shapes, file_exists=True))
+    tree = Tree("working_dir", "app", "/home/app", "app", ())
+    place = {"file_uri": "s3://b/pkg_1.zip", "url": "http://store.test/pkg_1.zip", "file_exists": True}
+    talk = hold(prepare(config), cloud, tree, Done(Hashed(tree, (), "pkg_1.zip")), shapes.result(place))
     assert "POST /api/v2/compute_templates/" not in talk.lines
 
 
