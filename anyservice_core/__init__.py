@@ -103,12 +103,14 @@ def _room_of(name: str) -> str:
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return importlib.import_module("importlib.metadata").version("anyservice")
+        return importlib.import_module("anyservice_core.settings").VERSION
     if name == "service":
         return importlib.import_module("anyservice_core.service")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_room_of(name)), name)
+    if name == "AsyncClient":
+        value.load()  # an event loop shall not stand still while its first call loads what it takes
     globals()[name] = value
     return value
 

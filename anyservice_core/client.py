@@ -13,19 +13,13 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import importlib
 import inspect
-import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, assert_never, overload
-
-import anyio
-import anyio.to_thread
-import httpx
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self, TypeVar, assert_never, overload
 
 from anyservice_core import settings
 from anyservice_core.effects import (
@@ -44,12 +38,16 @@ from anyservice_core.effects import (
     Upload,
 )
 from anyservice_core.models.iterator import AsyncResultIterator, ResultIterator
-from anyservice_core.models.status import ServiceStatus
-from anyservice_core.operations import deploying, services
-from anyservice_core.operations.listing import Listing, listing
-from anyservice_core.operations.relay import begin, follow
-from anyservice_core.operations.rollout import rollout
 from anyservice_core.transport import AsyncTransport, Memory, Transport
+
+if TYPE_CHECKING:
+    import httpx
+    from pydantic import BaseModel
+
+    from anyservice_core.models.status import ServiceStatus
+    from anyservice_core.operations import deploying, relay, rollout, services
+    from anyservice_core.operations import listing as lists
+    from anyservice_core.operations.listing import Listing
 
 __all__ = ["AsyncClient", "Client", "operation"]
 
@@ -60,13 +58,46 @@ AT_ONCE: Final = 8  # conversations side by side
 _DEFAULTS: Final = ("cloud", "project")
 
 
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """A function by its name. Its module, with models to be built, is loaded by whoever calls it."""
+
+    room: str
+    name: str
+
+    def load(self) -> Callable[..., Any]:
+        found: Callable[..., Any] = getattr(importlib.import_module(self.room), self.name)
+        return found
+
+
+class _Room:
+    """A module of operations that is not loaded yet."""
+
+    def __init__(self, name: str) -> None:
+        self._name = f"anyservice_core.operations.{name}"
+
+    def __getattr__(self, name: str) -> _Late:
+        return _Late(self._name, name)
+
+
+if not TYPE_CHECKING:  # the type checker shall see the functions themselves
+    deploying, relay, rollout, services = map(_Room, ("deploying", "relay", "rollout", "services"))
+    lists = _Room("listing")
+
+
 class _Binding:
     """A function of ``cloud`` and ``project`` that takes the client's own where the caller gives none."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        self.takes = [name for name in _DEFAULTS if name in inspect.signature(function).parameters]
-        self.__doc__ = function.__doc__
+    def __init__(self, function: Callable[..., Any] | _Late) -> None:
+        self._given = function
+
+    @functools.cached_property
+    def function(self) -> Callable[..., Any]:
+        return self._given.load() if isinstance(self._given, _Late) else self._given
+
+    @functools.cached_property
+    def takes(self) -> Sequence[str]:
+        return [name for name in _DEFAULTS if name in inspect.signature(self.function).parameters]
 
     def made(self, client: _Base, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if kwargs.get("id") is None:  # an id says all
@@ -76,8 +107,13 @@ class _Binding:
         return self.function(*args, **kwargs)
 
 
+_words: Any = property(lambda binding: binding.function.__doc__)  # as `help` and editors show it
+
+
 class operation(_Binding, Generic[P, T]):  # noqa: N801  # reads as the decorator-like thing it is
     """Binds an operation to whichever client it is read from."""
+
+    __doc__ = _words
 
     def __init__(self, function: Callable[P, Op[T]]) -> None:
         super().__init__(function)
@@ -102,6 +138,8 @@ class operation(_Binding, Generic[P, T]):  # noqa: N801  # reads as the decorato
 class paged(_Binding, Generic[P]):  # noqa: N801
     """Binds a listing to whichever client it is read from; nothing is fetched before it is read."""
 
+    __doc__ = _words
+
     def __init__(self, function: Callable[P, Listing]) -> None:
         super().__init__(function)
 
@@ -125,21 +163,28 @@ class paged(_Binding, Generic[P]):  # noqa: N801
 
 
 class Operations:
-    """Everything a client can do, one line each."""
+    """Everything a client can do, one line each. What it takes is loaded at the first call of each."""
 
     deploy = operation(deploying.deploy)
     prepare = operation(deploying.prepare)
     shift = operation(deploying.shift)
-    rollout = operation(rollout)
-    begin_rollout = operation(begin)
-    follow_rollout = operation(follow)
+    rollout = operation(rollout.rollout)
+    begin_rollout = operation(relay.begin)
+    follow_rollout = operation(relay.follow)
     status = operation(services.status)
     wait = operation(services.wait)
     rollback = operation(services.rollback)
     terminate = operation(services.terminate)
     archive = operation(services.archive)
     delete = operation(services.delete)
-    list = paged(listing)
+    list = paged(lists.listing)
+
+    @classmethod
+    def load(cls) -> None:
+        """Load what every call takes, now."""
+        for binding in vars(Operations).values():
+            if isinstance(binding, _Binding):
+                _ = binding.function
 
 
 class _Base(Operations):
@@ -235,10 +280,12 @@ class Client(_Base):
     def _together(self, ops: Sequence[Op[T]]) -> list[T]:
         if len(ops) < 2:
             return [self.run(op) for op in ops]
+        from concurrent.futures import ThreadPoolExecutor, wait
+
         pool = ThreadPoolExecutor(min(len(ops), AT_ONCE), "anyservice")
         try:
             futures = [pool.submit(contextvars.copy_context().run, self.run, op) for op in ops]
-            wait_for(futures)
+            wait(futures)
             return [future.result() for future in futures]
         finally:  # an interruption shall not wait for what was not begun
             pool.shutdown(wait=False, cancel_futures=True)
@@ -302,6 +349,8 @@ class AsyncClient(_Base):
         return AsyncResultIterator(lambda cursor: self.run(asked.page(cursor)), asked.max_items)
 
     async def _perform(self, effect: Effect) -> Any:
+        import anyio
+
         match effect:
             case Request():
                 return self._memory.find(effect) or self._memory.keep(
@@ -335,6 +384,8 @@ class AsyncClient(_Base):
             await _settle(self.on_report(event))
 
     async def _together(self, ops: Sequence[Op[T]]) -> list[T]:
+        import anyio
+
         results: dict[int, T] = {}
         errors: dict[int, Exception] = {}
         few = anyio.CapacityLimiter(AT_ONCE)
@@ -371,17 +422,25 @@ def _untold(_event: Any) -> None:
 
 
 def _seconds(sleep: Sleep) -> float:
+    import random
+
     return sleep.seconds * (1 - sleep.jitter * random.random())  # noqa: S311  # spreads load, guards nothing
 
 
 def _call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    return anyio.run(function, *args) if inspect.iscoroutinefunction(function) else function(*args)
+    if not inspect.iscoroutinefunction(function):
+        return function(*args)
+    import anyio
+
+    return anyio.run(function, *args)
 
 
 async def _call_async(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     if inspect.iscoroutinefunction(function):
         return await function(*args)
-    return await anyio.to_thread.run_sync(function, *args)
+    from anyio import to_thread
+
+    return await to_thread.run_sync(function, *args)
 
 
 async def _settle(outcome: Any) -> Any:

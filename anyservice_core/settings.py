@@ -32,6 +32,7 @@ from anyservice_core.errors import ConfigError
 
 __all__ = [
     "DEFAULT_HOST",
+    "VERSION",
     "Explained",
     "PlaneRecord",
     "Settings",
@@ -41,6 +42,7 @@ __all__ = [
     "state_dir",
 ]
 
+VERSION: Final = "0.1.0"  # said here too: asking the installation for it takes longer than many a request
 DEFAULT_HOST: Final = "https://console.anyscale.com"
 LOCAL: Final = "local"
 _CA_FILES: Final = ("ANYSCALE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")

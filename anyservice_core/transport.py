@@ -12,22 +12,20 @@ import json
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import cached_property
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-import anyio
-import anyio.to_thread
 import httpx
 
 from anyservice_core.effects import Content, Reply, Request, Upload
 from anyservice_core.errors import ConfigError, DecodeError, TransportError
 from anyservice_core.operations.sending import place
-from anyservice_core.settings import Settings
+from anyservice_core.settings import VERSION, Settings
 
 __all__ = ["AsyncTransport", "Memory", "Transport", "Uploading"]
 
@@ -54,21 +52,22 @@ class _Setup:
         direct = {f"all://{f'[{host}]' if ':' in host else host}": None for host in _HERE}
         return {
             "timeout": self.timeout(self.timeout_s),
-            "headers": {"User-Agent": f"anyservice/{_version()}", "Accept": "application/json"},
+            "headers": {"User-Agent": f"anyservice/{VERSION}", "Accept": "application/json"},
             "follow_redirects": True,
             "max_redirects": 3,
             "mounts": direct,
-            "verify": self.trust(),
+            "verify": self.trust,
         }
 
-    def trust(self) -> ssl.SSLContext | bool:
-        file = self.settings.ca_file
-        try:
-            return ssl.create_default_context(cafile=file) if file else True
-        except (OSError, ssl.SSLError):
-            raise ConfigError(
-                f"{file} holds no certificates.", hint="An environment variable names it."
-            ) from None
+    @cached_property
+    def trust(self) -> _LateTrust:
+        return _LateTrust.of(self.settings.ca_file)
+
+    def prepare(self, what: Request | Upload) -> None:
+        """Read the certificates while there is no connection yet that an error would leave open."""
+        url = what.url if isinstance(what, Upload) else what.path
+        if url.startswith("https:") or (url.startswith("/") and self.base.scheme == "https"):
+            _ = self.trust.whole
 
     def bound(self, what: Request | Upload) -> float:
         if isinstance(what, Upload):
@@ -115,6 +114,7 @@ class _Setup:
     def ours(self, what: Request | Upload) -> Iterator[None]:
         """Foreign errors out, ours in. Their text names the place, never a query or a header."""
         where = place(what if isinstance(what, Request) else Request("PUT", what.url))
+        self.prepare(what)
         try:
             yield
         except (httpx.TimeoutException, TimeoutError) as error:
@@ -143,11 +143,42 @@ def _is_inner(request: Request) -> bool:
     return request.path.startswith("/")
 
 
-def _version() -> str:
-    try:
-        return version("anyservice")
-    except PackageNotFoundError:  # used from a source tree
-        return "0"
+class _LateTrust(ssl.SSLContext):
+    """Reads the certificates when they are needed: that takes 40 ms, and a plain http host never does."""
+
+    _ca_file: str | None
+    _whole: ssl.SSLContext | None
+
+    @classmethod
+    def of(cls, ca_file: str | None) -> _LateTrust:
+        """Trust in what the file holds, or in what httpx trusts."""
+        late = cls(ssl.PROTOCOL_TLS_CLIENT)
+        late._ca_file, late._whole = ca_file, None
+        return late
+
+    @property
+    def whole(self) -> ssl.SSLContext:
+        if self._whole is None:
+            self._whole = self._read()
+        return self._whole
+
+    def _read(self) -> ssl.SSLContext:
+        file = self._ca_file
+        try:
+            return ssl.create_default_context(cafile=file) if file else httpx.create_ssl_context()
+        except (OSError, ssl.SSLError):
+            raise ConfigError(
+                f"{file or 'SSL_CERT_FILE'} holds no certificates.", hint="An environment variable names it."
+            ) from None
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        self.whole.set_alpn_protocols(alpn_protocols)
+
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        return self.whole.wrap_socket(*args, **options)
+
+    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
+        return self.whole.wrap_bio(*args, **options)
 
 
 def _reply(response: httpx.Response, body: bytes, since: float | None = None) -> Reply:
@@ -289,6 +320,8 @@ class AsyncTransport:
         self._pid = os.getpid()
 
     async def send(self, request: Request) -> Reply:
+        import anyio
+
         client = self._inner() if _is_inner(request) else self._outer()
         since = time.monotonic()
         with self._setup.ours(request), anyio.fail_after(LONGER * self._setup.bound(request)):
@@ -349,8 +382,10 @@ def _told_chunks(content: Content, tell: Callable[[Any], Any]) -> Iterator[bytes
 
 async def _chunks(content: Content, tell: Callable[[Any], Awaitable[Any]]) -> AsyncIterator[bytes]:
     """The same, read in threads: a disk may be slow."""
+    from anyio import to_thread
+
     meter, chunks = _Meter(content.size), content.chunks()
-    while (chunk := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
+    while (chunk := await to_thread.run_sync(next, chunks, None)) is not None:
         yield chunk
         for event in meter.passes(chunk):
             await tell(event)

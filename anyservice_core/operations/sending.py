@@ -17,10 +17,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
-
-from pydantic import TypeAdapter, ValidationError
 
 from anyservice_core.effects import Op, Reply, Report, Request, Sleep
 from anyservice_core.errors import (
@@ -33,7 +31,11 @@ from anyservice_core.errors import (
     TransportError,
     UnavailableError,
 )
-from anyservice_core.models.wire import Result, Results
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from anyservice_core.models.wire import Result, Results
 
 __all__ = ["ATTEMPTS", "Retrying", "backoff", "check", "exchange", "place", "read", "send", "send_page"]
 
@@ -66,6 +68,8 @@ def send(request: Request, model: type[T], *, attempts: int = ATTEMPTS) -> Op[T]
 
 def send_page(request: Request, model: type[T], *, attempts: int = ATTEMPTS) -> Op[Results[T]]:
     """One page of a list answer."""
+    from anyservice_core.models.wire import Results
+
     reply = yield from exchange(request, attempts=attempts)
     page: Results[T] = read(request, reply, Results[model])  # type: ignore[valid-type]
     return page
@@ -102,17 +106,23 @@ def _may_repeat(request: Request, error: TransportError | UnavailableError) -> b
 
 def decode(request: Request, reply: Reply, model: type[T]) -> T:
     """What is inside the envelope of a single answer."""
+    from anyservice_core.models.wire import Result
+
     envelope: Result[T] = read(request, reply, Result[model])  # type: ignore[valid-type]
     return envelope.result
 
 
 @cache
 def _reader(shape: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
     return TypeAdapter(shape)
 
 
 def read(request: Request, reply: Reply, shape: Any) -> Any:
     """The body as ``shape``, or ``DecodeError`` naming what does not fit, without the body's values."""
+    from pydantic import ValidationError
+
     try:
         return _reader(shape).validate_json(reply.body)
     except ValidationError as error:

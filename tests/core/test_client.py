@@ -4,6 +4,9 @@ import inspect
 import json
 import os
 import pickle
+import shutil
+import ssl
+import subprocess
 import threading
 import time
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ import anyio
 import httpx
 import pytest
 
-from anyservice_core import AsyncClient, Client, ConfigError, TransportError
+from anyservice_core import AsyncClient, Client, ConfigError, TransportError, service
 from anyservice_core.effects import Call, Now, Report, Request, Save, Sleep, Upload
 from anyservice_core.errors import DecodeError
 from anyservice_core.models import ServiceConfig
@@ -409,13 +412,63 @@ def test_a_reply_knows_how_long_it_took(both):
     assert 0.02 <= both.run(op(), answering(slow)[0]) < 5
 
 
-def test_a_company_s_own_certificates_are_trusted(both, tmp_path, monkeypatch):
-    """A file that is no certificate is found out, so it is used."""
-    file = tmp_path / "ca.pem"
+class Encrypted:
+    """A server on this machine that speaks https only, and the file with its certificate."""
+
+    def __init__(self, folder):
+        self.certificate, key = folder / "ca.pem", folder / "key.pem"
+        name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+        files = ["-keyout", str(key), "-out", str(self.certificate)]
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        subprocess.run(["openssl", "req", "-x509", *kind, *files, *name], check=True, capture_output=True)
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, key)
+        self.server.socket = context.wrap_socket(
+            self.server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self.server.handle_error = lambda *_: None  # a client that hangs up is what is tested
+        self.url = f"https://127.0.0.1:{self.server.server_port}/a"
+        threading.Thread(target=self.server.serve_forever, args=[0.01], daemon=True).start()
+
+
+class Answering(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory):
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make a certificate")
+    made = Encrypted(tmp_path_factory.mktemp("tls"))
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_a_company_s_own_certificates_are_trusted(both, encrypted, monkeypatch):
+    """From the variables that official clients honour; and a certificate that nobody knows is not."""
+    ask = Request("GET", encrypted.url)
+    with pytest.raises(TransportError, match="(?i)certificate"):
+        both.run(asking(ask))
+    monkeypatch.setenv("ANYSCALE_SSL_CA_CERT", str(encrypted.certificate))
+    assert both.run(asking(ask)).body == b"ok"
+
+
+def test_a_file_that_is_no_certificate_is_named(both, encrypted, tmp_path, monkeypatch):
+    """When it is needed: certificates take long to read, and a plain address needs none."""
+    file = tmp_path / "nonsense.pem"
     file.write_text("nonsense")
     monkeypatch.setenv("ANYSCALE_SSL_CA_CERT", str(file))
-    with pytest.raises(ConfigError, match=r"ca\.pem"):
-        both.run(asking(Request("GET", "/a")), answering(fine)[0])
+    with pytest.raises(ConfigError, match=r"nonsense\.pem"):
+        both.run(asking(Request("GET", encrypted.url)))
 
 
 # ── the face ──
@@ -433,7 +486,7 @@ def test_methods_keep_names_and_words_of_their_operations():
     for kind in (Client(HOST, TOKEN), AsyncClient(HOST, TOKEN)):
         for name in ("deploy", "status", "wait", "rollback", "terminate", "list"):
             method = getattr(kind, name)
-            assert method.__doc__
+            assert method.__doc__ == getattr(type(kind), name).__doc__ == getattr(service, name).__doc__
             assert "cloud" in inspect.signature(method).parameters
 
 
