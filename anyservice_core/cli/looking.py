@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from anyservice_core.cli.manners import manners, with_output
 from anyservice_core.cli.options import Target, connected, with_target
 from anyservice_core.cli.progress import passed, say, what_is
 from anyservice_core.cli.types import PERCENT, STATE, STATES
+
+if TYPE_CHECKING:
+    from anyservice_core.client import Client
 
 __all__ = ["status", "wait"]
 
@@ -31,8 +34,19 @@ def status(*, link: dict[str, Any], verbose: bool, **given: Any) -> None:
 
     target = Target(given)
     with connected(link) as client:
-        found = client.status(**target.arguments())
-    render.show_status(found, verbose=verbose)
+        fields = None if verbose else _at_once(client, target)
+        if fields is None:
+            fields = render.status_fields(client.status(**target.arguments()), verbose=verbose)
+    render.show_status(fields, verbose=verbose)
+
+
+def _at_once(client: Client, target: Target) -> dict[str, Any] | None:
+    """The status, where that can be had without the models, which take their time to load."""
+    from anyservice_core.operations import quick
+
+    ours = client.settings
+    where = (target.cloud, target.project, ours.cloud, ours.project, ours.workspace)
+    return None if any(where) else client.run(quick.status(target.name, id=target.id))
 
 
 @click.command(cls=Command)
@@ -77,4 +91,4 @@ def wait(*, link: dict[str, Any], state: tuple[str, ...], **given: Any) -> None:
         reached = client.wait(**target.arguments(), state=state, **given)
     say(f"{what_is(reached)}  after {passed(time.monotonic() - began)}")
     if manners().output != "text":
-        render.show_status(reached)
+        render.show_status(render.status_fields(reached))

@@ -61,21 +61,21 @@ def show_id(fields: dict[str, Any]) -> None:
 # ── a service ───────────────────────────────────────────────────────────────
 
 
-def show_status(status: ServiceStatus, *, verbose: bool = False) -> None:
+def show_status(fields: dict[str, Any], *, verbose: bool = False) -> None:
     """A service. Text is YAML for eyes: what is empty is left out, and the token unless asked for."""
-    fields = status_fields(status, verbose=verbose)
+    fields = {"name": fields["name"], **fields}
     match manners().output:
         case "table":
-            show_table([_VERSION_HEADS, *_version_rows(status)], keep=4)
+            show_table([_VERSION_HEADS, *_version_rows(fields)], keep=4)
         case "text":
-            fields = {
+            told = {
                 name: value
                 for name, value in fields.items()
                 if value not in (None, []) and name != "versions"
             }
-            if "query_auth_token" in fields and not verbose:
-                fields["query_auth_token"] = _HIDDEN
-            show(fields)
+            if "query_auth_token" in told and not verbose:
+                told["query_auth_token"] = _HIDDEN
+            show(told)
         case _:
             show(fields)
 
@@ -90,10 +90,17 @@ def status_fields(status: ServiceStatus, *, verbose: bool = False) -> dict[str, 
     return fields
 
 
-def _version_rows(status: ServiceStatus) -> list[Sequence[str]]:
-    both = (("primary", status.primary_version), ("canary", status.canary_version))
+def _version_rows(fields: dict[str, Any]) -> list[Sequence[str]]:
+    both = ((role, fields[f"{role}_version"]) for role in ("primary", "canary"))
     return [
-        (role, one.name or "-", one.state.value, f"{one.weight}%", ago(one.created_at), one.id)
+        (
+            role,
+            one["name"] or "-",
+            one["state"],
+            f"{one['weight']}%",
+            ago(datetime.fromisoformat(one["created_at"])),
+            one["id"],
+        )
         for role, one in both
         if one
     ]

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["ServiceSortField", "ServiceState", "ServiceVersionState", "SortOrder"]
+__all__ = [
+    "ServiceSortField",
+    "ServiceState",
+    "ServiceVersionState",
+    "SortOrder",
+    "service_error",
+    "service_state",
+]
+
+_USER_ERROR = "USER_ERROR_FAILURE"  # the API's one state without a public name
 
 
 class _LenientState(StrEnum):
@@ -28,6 +37,16 @@ class ServiceState(_LenientState):
     TERMINATED = "TERMINATED"
     UNKNOWN = "UNKNOWN"
     SYSTEM_FAILURE = "SYSTEM_FAILURE"
+
+
+def service_state(raw: str) -> ServiceState:
+    """What the API's state means to a user: code of theirs that keeps failing is what unhealthy means."""
+    return ServiceState.UNHEALTHY if raw == _USER_ERROR else ServiceState(raw)
+
+
+def service_error(raw: str, message: str | None) -> str | None:
+    """What is wrong with a service, as the API's state and message say."""
+    return message or (_USER_ERROR if raw == _USER_ERROR else None)
 
 
 class ServiceVersionState(_LenientState):

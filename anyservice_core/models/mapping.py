@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from anyservice_core.models.config import RayGCSExternalStorageConfig, ServiceConfig, TracingConfig
-from anyservice_core.models.enums import ServiceState, ServiceVersionState
+from anyservice_core.models.enums import ServiceVersionState, service_error, service_state
 from anyservice_core.models.status import ServiceId, ServiceStatus, ServiceVersionStatus
 from anyservice_core.models.wire import (
     AccessWire,
@@ -133,7 +133,7 @@ def status_from_wire(service: ServiceWire, *, project: str | None = None) -> Ser
     return ServiceStatus(
         id=service.id,
         name=service.name,
-        state=_state(service.current_state),
+        state=service_state(service.current_state),
         query_url=service.base_url,
         query_auth_token=service.auth_token,
         creator=service.creator and service.creator.email,
@@ -141,19 +141,8 @@ def status_from_wire(service: ServiceWire, *, project: str | None = None) -> Ser
         primary_version=primary and read[primary.id],
         canary_version=canary and read[canary.id],
         versions=[read[version.id] for version in service.versions],
-        error_message=_error_message(service),
+        error_message=service_error(service.current_state, service.error_message),
     )
-
-
-def _state(raw: str) -> ServiceState:
-    # The API's one state without a public name: the user's code keeps failing, which is what unhealthy means.
-    return ServiceState.UNHEALTHY if raw == "USER_ERROR_FAILURE" else ServiceState(raw)
-
-
-def _error_message(service: ServiceWire) -> str | None:
-    if not service.error_message and service.current_state == "USER_ERROR_FAILURE":
-        return "USER_ERROR_FAILURE"
-    return service.error_message or None
 
 
 def _version(service: ServiceWire, version: VersionWire) -> ServiceVersionStatus:

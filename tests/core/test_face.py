@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import inspect
 import json
 import pkgutil
@@ -17,7 +18,7 @@ def test_every_public_name_can_be_had():
     """And is what it says."""
     for name in anyservice_core.__all__:
         assert getattr(anyservice_core, name) is not None
-    assert anyservice_core.__version__.count(".") == 2
+    assert anyservice_core.__version__ == importlib.metadata.version("anyservice")
 
 
 def test_the_names_of_dir_are_the_public_ones():
@@ -31,20 +32,50 @@ def test_an_unknown_name_is_an_ordinary_error():
         _ = anyservice_core.Clint
 
 
+def loaded(code: str, *heavy: str) -> list[str]:
+    """Which of these modules a fresh Python has after this code."""
+    tell = f"import json, sys; print(json.dumps([name for name in {heavy!r} if name in sys.modules]))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{tell}"], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def test_importing_is_cheap():
     """Nothing heavy is loaded before it is needed, neither by the package nor by the command's help."""
-    heavy = ("httpx", "pydantic", "ray", "yaml", "anyio")
-    code = f"""
-import json, sys
+    code = """
 import anyservice_core, anyservice_core.cli
 try:
     anyservice_core.cli.root.main(["--help"])
 except SystemExit:
     pass
-print(json.dumps([name for name in {heavy!r} if name in sys.modules]))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout.splitlines()[-1]) == []
+    assert loaded(code, "httpx", "pydantic", "ray", "yaml", "anyio") == []
+
+
+def test_a_status_on_the_command_line_needs_no_models():
+    """Building them would take longer than all the rest."""
+    code = """
+import functools, json, httpx, anyservice_core.cli
+from anyservice_core import Client
+service = {"id": "service2_1", "name": "svc", "current_state": "RUNNING"}
+answer = lambda _: httpx.Response(200, json={"results": [service], "metadata": {}})
+make = functools.partial(Client, token="aph0_x", transport=httpx.MockTransport(answer))
+try:
+    anyservice_core.cli.root.main(["status", "svc", "--host", "http://plane.test"], obj=make)
+except SystemExit as end:
+    assert end.code == 0
+"""
+    assert loaded(code, "yaml", "pydantic", "anyio", "concurrent.futures.thread") == ["yaml"]
+
+
+def test_an_async_client_is_loaded_whole():
+    """An event loop shall not stand still while its first call loads what it takes."""
+    code = "from anyservice_core import AsyncClient"
+    assert loaded(code, "anyservice_core.operations.deploying", "pydantic") == [
+        "anyservice_core.operations.deploying",
+        "pydantic",
+    ]
 
 
 def test_module_functions_are_the_client_s_methods():
