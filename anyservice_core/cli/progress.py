@@ -128,7 +128,7 @@ def live_text(event: Any) -> str | None:
         return f"{what_is(status)}  {event.reason}"
     if hasattr(event, "sent") and hasattr(event, "size"):
         return f"uploading {event.sent * 100 // event.size}% of {event.size / 1e6:.1f} MB"
-    return str(event) if type(event).__name__ == "Building" else None
+    return str(event) if type(event).__name__ in {"Building", "Bundling"} else None
 
 
 def what_is(status: ServiceStatus) -> str:

@@ -18,6 +18,7 @@ VARIABLES = {
     "ANYSCALE_SSL_CA_CERT": "File with the certificates to trust; before `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE` and `SSL_CERT_FILE`.",
     "ANYSCALE_EXPERIMENTAL_WORKSPACE_ID": "Set inside a workspace, whose name is then the default for a service.",
     "ANYSCALE_SESSION_ID": "Set inside a workspace: its cluster, whose project, image and compute config are then the defaults.",
+    "ANYSCALE_DISABLE_GITIGNORE_EXCLUSION": "`1`: uploads do not heed `.gitignore` files.",
     "ANYSERVICE_STATE_DIR": "Folder in which a plane on this machine keeps everything. By default `anyservice` in the user's data folder.",
     "ANYSERVICE_PLANE_PORT": "Port of the plane on this machine; by default 8642.",
     "ANYSERVICE_DEBUG": "Anything: an unforeseen error shows its traceback.",
@@ -30,6 +31,10 @@ INTRO = """# Settings
 
 """
 
+OTHERS = """`NO_COLOR` turns colours off. `RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES` holds the patterns, parted by commas, of
+what uploads leave out by default. `TMPDIR` names the folder in which they are packed.
+"""
+
 
 def page() -> str:
     rows = [(code(name), meaning) for name, meaning in VARIABLES.items()]
@@ -39,7 +44,7 @@ def page() -> str:
             INTRO + _order(),
             "## Environment variables\n",
             table(["variable", "meaning"], rows),
-            "`NO_COLOR` turns colours off.\n",
+            OTHERS,
         ]
     )
 
