@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     )
     from anyservice_core.models import (
         AsyncResultIterator,
+        DeployAction,
+        DeployPreview,
         RayGCSExternalStorageConfig,
         ResultIterator,
         ServiceConfig,
@@ -58,6 +60,8 @@ __all__ = [
     "ConfigError",
     "ConflictError",
     "DecodeError",
+    "DeployAction",
+    "DeployPreview",
     "Journal",
     "NotFoundError",
     "PlanError",

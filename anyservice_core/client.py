@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from anyservice_core.models.status import ServiceStatus
-    from anyservice_core.operations import deploying, relay, rollout, services
+    from anyservice_core.operations import deploying, previewing, relay, rollout, services
     from anyservice_core.operations import listing as lists
     from anyservice_core.operations.listing import Listing
 
@@ -81,8 +81,8 @@ class _Room:
 
 
 if not TYPE_CHECKING:  # the type checker shall see the functions themselves
-    deploying, relay, rollout, services = map(_Room, ("deploying", "relay", "rollout", "services"))
-    lists = _Room("listing")
+    deploying, previewing, relay = map(_Room, ("deploying", "previewing", "relay"))
+    lists, rollout, services = map(_Room, ("listing", "rollout", "services"))
 
 
 class _Binding:
@@ -166,6 +166,7 @@ class Operations:
     """Everything a client can do, one line each. What it takes is loaded at the first call of each."""
 
     deploy = operation(deploying.deploy)
+    preview = operation(previewing.preview)
     prepare = operation(deploying.prepare)
     shift = operation(deploying.shift)
     rollout = operation(rollout.rollout)

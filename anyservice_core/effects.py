@@ -46,6 +46,7 @@ __all__ = [
     "Sleep",
     "Together",
     "Upload",
+    "overheard",
 ]
 
 T = TypeVar("T")
@@ -224,3 +225,21 @@ Effect: TypeAlias = (
     Request | Upload | Sleep | Now | Report | Save | Orders | Call[Any] | Inside | Home | Together[Any]
 )
 Op: TypeAlias = Generator[Effect, Any, T]
+
+
+def overheard(op: Op[T], listen: Callable[[Any], Any]) -> Op[T]:
+    """Hold ``op`` as it is, and let ``listen`` hear each event that it reports."""
+    try:
+        effect = next(op)
+        while True:
+            if isinstance(effect, Report):
+                listen(effect.event)
+            try:
+                answer = yield effect
+            except BaseException as error:  # noqa: BLE001  # it belongs to the operation, as with a driver
+                effect = op.throw(error)
+            else:
+                effect = op.send(answer)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value

@@ -22,6 +22,7 @@ __all__ = [
     "deploy",
     "list",
     "prepare",
+    "preview",
     "rollback",
     "shift",
     "status",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     deploy = _typed.deploy
     list = _typed.list
     prepare = _typed.prepare
+    preview = _typed.preview
     rollback = _typed.rollback
     shift = _typed.shift
     status = _typed.status

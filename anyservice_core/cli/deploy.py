@@ -86,6 +86,12 @@ __all__ = ["deploy"]
 @click.option(
     "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Tag; repeatable, added to the file's."
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show what would be sent and how it differs from what is live; send, upload and build nothing. Values of "
+    "variables and what else looks like a secret are hidden.",
+)
 @cloud
 @project
 @connection
@@ -96,6 +102,7 @@ def deploy(
     import_path: str | None,
     arguments: tuple[str, ...],
     config_file: str | None,
+    dry_run: bool,
     **given: Any,
 ) -> None:
     r"""Deploy a service, or a new version of it, from a file or from an import path.
@@ -104,6 +111,7 @@ def deploy(
 
     \b
       anyservice deploy -f service.yaml
+      anyservice deploy -f service.yaml --canary-percent 10 --version-name v2 --dry-run
       anyservice deploy -f service.yaml --canary-percent 10 --version-name v2
       anyservice deploy main:app size=large -n recommender -w .
     """
@@ -111,6 +119,11 @@ def deploy(
 
     options = {name: given.pop(name) for name in ("canary_percent", "max_surge_percent", "in_place")}
     config = _config(config_file, import_path, arguments, given)
+    if dry_run:
+        with connected(link) as client:
+            found = client.preview(config, **options)
+        render.show_preview(found)
+        return
     with connected(link) as client:
         deployed = client.deploy(config, **options)
     render.show_id(_fields(deployed))

@@ -12,9 +12,19 @@ import click
 from anyservice_core.cli.manners import manners, width
 
 if TYPE_CHECKING:
-    from anyservice_core.models import ServiceStatus, ServiceVersionStatus
+    from anyservice_core.models import DeployPreview, ServiceStatus, ServiceVersionStatus
 
-__all__ = ["ago", "paint", "show", "show_id", "show_services", "show_status", "show_table", "status_fields"]
+__all__ = [
+    "ago",
+    "paint",
+    "show",
+    "show_id",
+    "show_preview",
+    "show_services",
+    "show_status",
+    "show_table",
+    "status_fields",
+]
 
 _HIDDEN: Final = "(hidden; -v shows it)"
 _HEADS: Final = ("NAME", "STATE", "PRIMARY", "CANARY", "DEPLOYED", "ID", "CREATOR")
@@ -29,6 +39,8 @@ _COLORS: Final = {
     "SYSTEM_FAILURE": "red",
     "TERMINATING": "yellow",
 }
+_CHANGE_HEADS: Final = ("", "PLACE", "LIVE", "WANTED")
+_SIGNS: Final = {"+": "green", "-": "red", "~": "yellow"}
 _LEAST: Final = 12
 _GAP: Final = "  "
 
@@ -56,6 +68,28 @@ def show_id(fields: dict[str, Any]) -> None:
             show_table(rows)
         case _:
             show(fields)
+
+
+def show_preview(preview: DeployPreview) -> None:
+    """What a deploy would do. Text is a diff for eyes, a table the differences alone; no form shows a secret."""
+    match manners().output:
+        case "text":
+            for line in preview.lines():
+                click.echo(_tinted(line))
+        case "table":
+            changes = [(one.sign, one.path, _cell(one.before), _cell(one.after)) for one in preview.changes]
+            show_table([_CHANGE_HEADS, *changes], keep=2)
+        case _:
+            show(preview.to_dict())
+
+
+def _tinted(line: str) -> str:
+    kind = line.lstrip()[:2].rstrip()
+    return click.style(line, fg=_SIGNS[kind]) if kind in _SIGNS else line
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else str(value)
 
 
 # ── a service ───────────────────────────────────────────────────────────────

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from anyservice_core.models.config import RayGCSExternalStorageConfig, ServiceConfig, TracingConfig
     from anyservice_core.models.enums import ServiceSortField, ServiceState, ServiceVersionState, SortOrder
     from anyservice_core.models.iterator import AsyncResultIterator, ResultIterator
+    from anyservice_core.models.preview import DeployAction, DeployPreview
     from anyservice_core.models.status import ServiceId, ServiceStatus, ServiceVersionStatus
 
 __all__ = [
     "AsyncResultIterator",
     "ComputeConfig",
+    "DeployAction",
+    "DeployPreview",
     "HeadNodeConfig",
     "MarketType",
     "MultiResourceComputeConfig",
@@ -49,6 +52,7 @@ _ROOMS: Final = {
     "config": ("RayGCSExternalStorageConfig", "ServiceConfig", "TracingConfig"),
     "enums": ("ServiceSortField", "ServiceState", "ServiceVersionState", "SortOrder"),
     "iterator": ("AsyncResultIterator", "ResultIterator"),
+    "preview": ("DeployAction", "DeployPreview"),
     "status": ("ServiceId", "ServiceStatus", "ServiceVersionStatus"),
 }
 

@@ -28,6 +28,7 @@ __all__ = [
     "Landing",
     "Untouched",
     "already_there",
+    "canary_meant",
     "contains",
     "is_down",
     "judge",
@@ -81,12 +82,19 @@ def already_there(service: ServiceWire, body: ApplyService) -> VersionWire | Non
     version = next((one for one in _versions(service).values() if one.version == body.version), None)
     if version is None or version.current_state in _ENDED or not _is_same(version, body, service):
         return None
-    if service.current_state == _BACK and not _is_primary(service, version):
+    if _is_primary(service, version):  # it has all, or what its canary leaves, and no weight of its own
+        return version
+    # Without a percentage the traffic moves by itself. Whether a canary is moving or held cannot be told.
+    held = body.canary_percent is not None and _weighs(version, body)
+    return version if held and service.current_state != _BACK else None
+
+
+def canary_meant(service: ServiceWire, body: ApplyService) -> VersionWire | None:
+    """The canary, if ``body`` would move its weight and not replace it."""
+    canary = service.canary_version
+    if canary is None or canary.current_state in _ENDED or body.rollout_strategy == "IN_PLACE":
         return None
-    # Without a percentage the traffic moves by itself. Whether a canary is moving or held cannot be told, so
-    # only a version that is primary has nothing left to be asked for.
-    there = _has_all(service, version) or (body.canary_percent is not None and _weighs(version, body))
-    return version if there or (body.canary_percent is None and _is_primary(service, version)) else None
+    return canary if body.version in {None, canary.version} and _is_same(canary, body, service) else None
 
 
 def made(body: ApplyService, before: ServiceWire | None, now: ServiceWire) -> VersionWire | None:
@@ -185,6 +193,7 @@ def _is_same(version: VersionWire, body: ApplyService, service: ServiceWire) -> 
     return (
         (version.build_id, version.compute_config_id) == (body.build_id, body.compute_config_id)
         and contains(version.ray_serve_config, body.ray_serve_config)
+        and _own(version.ray_serve_config) == _own(body.ray_serve_config)
         and (storage if storage and storage.enable else None)
         == (asked_storage if asked_storage and asked_storage.enable else None)
         and (tracing if tracing and tracing.enabled else None)
@@ -203,6 +212,23 @@ def contains(theirs: Any, ours: Any) -> bool:
         same = isinstance(theirs, list | tuple) and len(theirs) == len(ours)
         return same and all(contains(one, other) for one, other in zip(theirs, ours, strict=True))
     return bool(theirs == ours)
+
+
+def _own(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What users alone say of their applications, so that what they have removed is missed, too."""
+    return [
+        {name: _pruned(application.get(name)) for name in ("args", "runtime_env")}
+        for application in config.get("applications") or ()
+        if isinstance(application, Mapping)
+    ]
+
+
+def _pruned(value: Any) -> Any:
+    """Without what says nothing, and without the paths that some clients send beside the URIs."""
+    if not isinstance(value, Mapping):
+        return value
+    parts = {key: _pruned(part) for key, part in value.items() if not str(key).startswith("user_provided_")}
+    return {key: part for key, part in parts.items() if part not in (None, {}, [])} or None
 
 
 def _is_primary(service: ServiceWire, version: VersionWire) -> bool:

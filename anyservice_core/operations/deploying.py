@@ -16,12 +16,12 @@ from anyservice_core.models.wire import ApplyService, ServiceWire, VersionWire
 from anyservice_core.operations import bundles, compute, inside
 from anyservice_core.operations.applying import Adopted, apply
 from anyservice_core.operations.arrival import already_there, is_down, made
-from anyservice_core.operations.drafting import Options, draft, present
+from anyservice_core.operations.drafting import Options, draft, placed, present
 from anyservice_core.operations.lookup import by_id, locate
 from anyservice_core.operations.notices import Ignored
 from anyservice_core.operations.services import percent
 
-__all__ = ["Deployed", "Ignored", "deploy", "placed", "prepare", "shift"]
+__all__ = ["Deployed", "Ignored", "deploy", "prepare", "shift"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +121,6 @@ def _movable(service: ServiceWire) -> VersionWire:
 
 
 # ── the steps ───────────────────────────────────────────────────────────────
-
-
-def placed(config: ServiceConfig, cloud: str | None, project: str | None) -> ServiceConfig:
-    """``config`` with ``cloud`` and ``project`` where it names none."""
-    return config.options(cloud=config.cloud or cloud, project=config.project or project)
 
 
 def _arrive(

@@ -21,7 +21,7 @@ from anyservice_core.operations.lookup import namesakes
 from anyservice_core.operations.notices import Ignored
 from anyservice_core.operations.services import percent
 
-__all__ = ["UNMADE", "Draft", "Options", "draft", "live", "present"]
+__all__ = ["UNMADE", "Draft", "Options", "draft", "live", "placed", "present"]
 
 UNMADE = "(made when it is deployed)"
 """Stands in a dry run for the id of what is not there yet."""
@@ -74,6 +74,11 @@ def draft(config: ServiceConfig, options: Options, *, dry: bool = False) -> Op[D
     wanted = yield from connections.resolve(wanted)
     how = _in_place if options.in_place else _rollout
     return (yield from how(wanted, options, dry=dry))
+
+
+def placed(config: ServiceConfig, cloud: str | None, project: str | None) -> ServiceConfig:
+    """``config`` with ``cloud`` and ``project`` where it names none."""
+    return config.options(cloud=config.cloud or cloud, project=config.project or project)
 
 
 def present(name: str, project_id: str) -> Op[ServiceWire | None]:

@@ -25,10 +25,19 @@ Each parameter and field that the reference documents has a row, and a test comp
 "yes" are ours.
 """
 
-ENUMS = ("ServiceState", "ServiceVersionState", "ServiceSortField", "SortOrder")
-OTHERS = ("ServiceId", "ResultIterator", "AsyncResultIterator", "RolloutPlan", "RolloutReport", "Journal")
+ENUMS = ("DeployAction", "ServiceState", "ServiceVersionState", "ServiceSortField", "SortOrder")
+OTHERS = (
+    "ServiceId",
+    "DeployPreview",
+    "ResultIterator",
+    "AsyncResultIterator",
+    "RolloutPlan",
+    "RolloutReport",
+    "Journal",
+)
 SHOWN = (
     "deploy",
+    "preview",
     "status",
     "wait",
     "shift",

@@ -26,7 +26,7 @@ from pages.cli import walk  # noqa: E402
 from pages.settings import VARIABLES  # noqa: E402
 
 INDEX = (DOCS / "index.md").read_text()
-PAGES = [*DOCS.glob("*.md"), *DOCS.glob("reference/*.md")]
+PAGES = [*DOCS.glob("*.md"), *DOCS.glob("howto/*.md"), *DOCS.glob("reference/*.md")]
 
 
 # ── the reference ──

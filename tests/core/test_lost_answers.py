@@ -111,6 +111,14 @@ def asked(cfg: ServiceConfig, percent: int | None = None) -> Callable[[Stage], A
     return lambda stage: stage.call("deploy", cfg, canary_percent=percent)
 
 
+def in_place(stage: Stage) -> None:
+    stage.call("deploy", config(code="main:changed"), in_place=True)
+
+
+def changed(service: Any) -> bool:
+    return service.primary.name == "v1" and "main:changed" in str(service.primary.spec)
+
+
 CASES = [
     Case("new", nothing, asked(V1), 1, alone),
     Case("new, unnamed", nothing, asked(config()), 1, alone),
@@ -128,6 +136,7 @@ CASES = [
     Case("shift down", Stage.canary, lambda stage: stage.call("shift", "rec", canary_percent=5), 0, at(5)),
     Case("promote", Stage.canary, lambda stage: stage.call("shift", "rec", canary_percent=100), 0, promoted),
     Case("let a canary go", Stage.canary, asked(V2), 0, promoted),
+    Case("in place", Stage.first, in_place, 1, changed),
     Case("restart", Stage.terminated, asked(V1), 1, alone),
     Case("restart, unnamed", Stage.terminated, asked(config()), 1, alone),
     Case("restart with another version", Stage.terminated, asked(V2, 10), 1, alone),

@@ -9,6 +9,7 @@ from anyservice_core import (
     AsyncClient,
     AsyncResultIterator,
     Client,
+    DeployPreview,
     ResultIterator,
     ServiceConfig,
     ServiceId,
@@ -22,6 +23,7 @@ from anyservice_core.rollout import RolloutReport
 def sync(client: Client, config: ServiceConfig) -> None:
     assert_type(client.deploy(config, canary_percent=10), ServiceId)
     assert_type(client.prepare(config), ServiceConfig)
+    assert_type(client.preview(config, canary_percent=10), DeployPreview)
     assert_type(client.shift("x", canary_percent=10), str)
     assert_type(client.status("x"), ServiceStatus)
     assert_type(client.wait("x", timeout_s=5.0), ServiceStatus)
@@ -41,6 +43,7 @@ async def asynchronous(client: AsyncClient, config: ServiceConfig) -> None:
     _ = assert_type(later, Coroutine[Any, Any, ServiceStatus])
     assert_type(await later, ServiceStatus)
     assert_type(await client.deploy(config), ServiceId)
+    assert_type(await client.preview(config), DeployPreview)
     assert_type(await client.wait("x"), ServiceStatus)
     assert_type(await client.rollout(config, {}), RolloutReport)
     assert_type(await client.run(moment()), float)
