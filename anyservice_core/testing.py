@@ -136,6 +136,7 @@ class FakePlane:
         self._folder = tempfile.TemporaryDirectory(prefix="anyservice-fake-", ignore_cleanup_errors=True)
         self._error_rates: dict[str, float] = {}
         self._drop_next: list[str] = []
+        self._others: dict[str, Callable[[httpx.Request], httpx.Response]] = {}
         self._lose_next: list[str] = []
         self.store = Store(None)
         self.bundles = Bundles(Path(self._folder.name), key=TOKEN)
@@ -216,6 +217,13 @@ class FakePlane:
         self.router.rps = rps
         self._error_rates = dict(errors or {})
 
+    def serve(self, address: str, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+        """Let what is asked at ``address`` and below it be answered so: a metric store, or the service itself.
+
+        Several threads may ask at once.
+        """
+        self._others[address] = answer
+
     def drop_answer(self, request: str) -> None:
         """Do the next ``"METHOD /path"`` that starts so, but lose its answer on the way back."""
         self._drop_next.append(request)
@@ -265,6 +273,9 @@ class FakePlane:
     # ── the wire ──
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
+        for address, answer in self._others.items():
+            if str(request.url).startswith(address):
+                return answer(request)
         line = f"{request.method} {request.url.path}"
         self.requests.append(line)
         if _taken(line, self._lose_next):
