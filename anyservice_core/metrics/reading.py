@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
-__all__ = ["Count", "Increase", "Level", "Reading", "Target", "Totals", "Unreadable"]
+__all__ = ["Count", "Increase", "Level", "Reading", "Said", "Side", "Target", "Totals", "Unreadable"]
+
+Side: TypeAlias = Literal["canary", "primary"]
+
+# The router sends a request with this header to the version it names, whatever the weights; on an answer it
+# names the version that gave it.
+VERSION_HEADER = "x-anyservice-version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +24,21 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One number; ``None`` when the source has nothing to say (no data, which is not an outage)."""
+    """One number; ``None`` when the source has nothing to say (no data, which is not an outage).
+
+    ``why`` is for people: what was found beside the number.
+    """
 
     value: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A source that judges itself says yes or no; ``why`` is for people."""
+
+    passed: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +47,7 @@ class Increase:
 
     canary: Count
     primary: Count
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +65,17 @@ class Unreadable:
     why: str
 
 
-Reading: TypeAlias = Level | Increase | Totals | Unreadable
+Reading: TypeAlias = Level | Said | Increase | Totals | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which two versions a measurement is about, and how far back it may look, in seconds."""
+    """What a measurement is about: two versions of a service, and a window of time.
+
+    The window ends ``at``, in seconds since the epoch, and is ``window_s`` seconds long; the next one begins
+    where it ends. ``weight`` is the canary's percent of the traffic. ``query_url`` is where users ask the
+    service, with ``query_auth_token`` as bearer token where it has one.
+    """
 
     service_id: str
     canary_id: str
@@ -59,3 +83,22 @@ class Target:
     primary_id: str
     primary_name: str
     window_s: float
+    at: float = 0.0
+    service: str = ""
+    weight: int = 0
+    query_url: str = ""
+    query_auth_token: str | None = field(default=None, repr=False)
+
+    def version_id(self, side: Side) -> str:
+        return self.canary_id if side == "canary" else self.primary_id
+
+    def version_name(self, side: Side) -> str:
+        return self.canary_name if side == "canary" else self.primary_name
+
+    def headers(self, side: Side = "canary") -> dict[str, str]:
+        """What to send to ``query_url`` to be let in, and to be answered by this version where the router can.
+
+        The token is among it, so mind where this is written.
+        """
+        door = {"Authorization": f"Bearer {self.query_auth_token}"} if self.query_auth_token else {}
+        return {**door, VERSION_HEADER: self.version_id(side)}

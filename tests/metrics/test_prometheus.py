@@ -1,6 +1,7 @@
 """Prometheus, spoken to by hand."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,27 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from anyservice_core.effects import Op, Reply, Request
-from anyservice_core.errors import TransportError
+from anyservice_core.effects import Reply
+from anyservice_core.errors import ConfigError, DecodeError, TransportError
 from anyservice_core.metrics import (
     Count,
     Increase,
     Level,
     Prometheus,
-    Reading,
-    Target,
     Unreadable,
+    measure,
     measure_prometheus,
 )
+from tests.metrics.talking import TARGET, answer, converse
 
-TARGET = Target(
-    service_id="service2_1",
-    canary_id="srv_new",
-    canary_name="r-2",
-    primary_id="srv_old",
-    primary_name='odd"name',
-    window_s=59.2,
-)
 GAUGE = Prometheus(address="http://prometheus:9090/", query='max(mem{v="{{ canary.id }}"})')
 COUNTS = Prometheus(
     address="http://prometheus:9090",
@@ -42,31 +35,13 @@ def sample(value: Any) -> Reply:
     return answer({"status": "success", "data": {"resultType": "vector", "result": result}})
 
 
-def answer(content: Any, status: int = 200) -> Reply:
-    return Reply(status, json.dumps(content).encode())
-
-
-def converse(op: Op[Reading], *replies: Reply | Exception) -> tuple[list[Request], Reading]:
-    """Hold the conversation: each request gets the next reply."""
-    asked, waiting = [], iter(replies)
-    effect = next(op)
-    while True:
-        assert isinstance(effect, Request)
-        asked.append(effect)
-        reply = next(waiting)
-        try:
-            effect = op.throw(reply) if isinstance(reply, Exception) else op.send(reply)
-        except StopIteration as stop:
-            return asked, stop.value
-
-
 def test_a_query_brings_one_number() -> None:
     """The names in the query are filled in, and the address is not the control plane's."""
-    (request,), reading = converse(measure_prometheus(GAUGE, TARGET), sample("0.25"))
+    (request,), reading = converse(measure(GAUGE, TARGET, compare=False), sample("0.25"))
     assert reading == Level(0.25)
     assert (request.method, request.path) == ("GET", "http://prometheus:9090/api/v1/query")
-    assert request.params == {"query": 'max(mem{v="srv_new"})'}
-    assert request.timeout_s == 10.0
+    assert request.params == {"query": 'max(mem{v="srv_new"})', "time": "1700000059.500"}
+    assert (request.timeout_s, request.max_bytes) == (10.0, 1 << 20)
 
 
 def test_counts_are_asked_for_each_version() -> None:
@@ -75,8 +50,8 @@ def test_counts_are_asked_for_each_version() -> None:
     asked, reading = converse(measure_prometheus(COUNTS, TARGET), *replies)
     assert reading == Increase(Count(120, 3), Count(1080, 0))
     queries = [request.params["query"] for request in asked]
-    assert queries[0] == 'sum(increase(all{v="r-2"}[60s]))'
-    assert queries[3] == 'sum(increase(bad{v="odd\\"name"}[60s]))'
+    assert queries[0] == 'sum(increase(all{v="r-2"}[59s]))'
+    assert queries[3] == 'sum(increase(bad{v="odd\\"name"}[59s]))'
 
 
 def test_more_errors_than_requests_are_cut_to_sense() -> None:
@@ -94,10 +69,46 @@ def test_no_sample_is_no_data_and_no_outage(value: str | None) -> None:
     assert reading == Level(None)
 
 
+def test_a_number_that_is_no_count_is_no_verdict() -> None:
+    """NaN, less than none, and errors of other requests: a query that is wrong must not condemn or pass anyone."""
+    wrong = [
+        (["NaN", "0"], "no counts"),
+        (["100", "-3"], "increase()"),
+        (["10", "4000"], "the same requests"),
+    ]
+    for replies, said in wrong:
+        _, reading = converse(measure_prometheus(COUNTS, TARGET), *map(sample, replies))
+        assert isinstance(reading, Unreadable)
+        assert said in reading.why
+
+
+def test_windows_follow_one_another_in_whole_seconds() -> None:
+    """The time that is asked for is the window's end, wherever the clock is by then."""
+    later = replace(TARGET, at=1_700_000_120.0, window_s=60.0)
+    asked, _ = converse(measure_prometheus(COUNTS, later), *[sample("1")] * 4)
+    assert {request.params["time"] for request in asked} == {"1700000120.000"}
+    assert all("[60s]" in request.params["query"] for request in asked)
+
+
+def test_a_secret_is_named_in_the_plan_and_read_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in the header, and neither in the source's text nor in its values; and it is not redirected elsewhere."""
+    headers = {"Authorization": {"env": "PROM_TOKEN", "prefix": "Bearer "}, "X-Scope-OrgID": "shop"}
+    guarded = Prometheus.model_validate({**GAUGE.model_dump(), "headers": headers})
+    monkeypatch.setenv("PROM_TOKEN", "s3cret\n")
+    (request,), reading = converse(measure_prometheus(guarded, TARGET), sample("0.25"))
+    assert reading == Level(0.25)
+    assert request.headers == {"Authorization": "Bearer s3cret", "X-Scope-OrgID": "shop"}
+    assert not request.redirects
+    shown = [repr(guarded), repr(request), json.dumps(guarded.model_dump(mode="json"))]
+    assert not any("s3cret" in text for text in shown)
+
+
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
         (TransportError("connection refused"), "connection refused"),
+        (DecodeError("The answer to GET http://p/a is longer than 1048576 bytes."), "longer"),
+        (ConfigError("http:///a is not a web address that can be asked."), "web address"),
         (answer({"status": "error", "error": "parse error at char 5"}, 400), "parse error"),
         (Reply(502, b"<html>bad gateway</html>"), "HTTP 502"),
         (Reply(200, b"[]"), "no JSON object"),
@@ -153,6 +164,10 @@ def test_any_answer_gives_a_reading(body: bytes, status: int) -> None:
         {},
         {"query": "{{ version }}"},
         {"query": "up", "address": "prometheus:9090"},
+        {"query": "up", "address": "http://me:s3cret@prometheus:9090"},
+        {"errors": "bad", "requests": 'all{v="{{ version.id }}"}'},
+        {"query": "up", "lag_s": -1},
+        {"query": "up", "timeout_s": 0},
     ],
 )
 def test_a_source_that_asks_nothing_sensible_is_refused(fields: dict[str, str]) -> None:

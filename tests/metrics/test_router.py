@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anyservice_core.effects import Reply, Request
 from anyservice_core.errors import TransportError
-from anyservice_core.metrics import Count, Reading, Target, Totals, Unreadable, measure_router
+from anyservice_core.metrics import Count, Reading, Target, Totals, Unreadable, measure, measure_router
 from anyservice_core.models import ServiceConfig
 from anyservice_core.testing import FakePlane
 
@@ -24,7 +24,7 @@ TARGET = Target(
 
 
 def reading(reply: Reply | Exception) -> Reading:
-    op = measure_router(TARGET)
+    op = measure("router", TARGET, compare=True)
     request = next(op)
     assert isinstance(request, Request)
     assert request.path == "/plane/v1/services/service2_1/traffic"
