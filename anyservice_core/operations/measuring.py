@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from anyservice_core.effects import Op
-from anyservice_core.metrics import Reading, Target, Totals, Unreadable, measure_prometheus, measure_router
+import math
+
+from anyservice_core.effects import Op, Together
+from anyservice_core.metrics import Reading, Target, Totals, Unreadable
+from anyservice_core.metrics import measure as ask
 from anyservice_core.rollout.journal import Journal
 from anyservice_core.rollout.judge import metrics_at, remember
 from anyservice_core.rollout.metric import Metric
@@ -20,23 +23,27 @@ _LONGEST_WINDOWS = 10
 def measure(plan: RolloutPlan, journal: Journal, seen: Observation) -> Op[tuple[Journal, tuple[str, ...]]]:
     """The journal with what was measured just now, and the names of the metrics that were asked.
 
-    Health is read off the observation at any time; all else only while the weight is settled.
+    Health is read off the observation at any time; all else only while the weight is settled. Sources are
+    asked side by side, so that a slow one does not hold up the others.
     """
     tallies = dict(journal.tallies)
-    asked = []
+    now_due = []
     for metric in metrics_at(plan, journal.weight):
         tally = tallies.get(metric.name, Tally())
         if metric.provider == "service":
             tallies[metric.name] = _health(metric, tally, seen)
         elif _is_due(plan, journal, metric, tally, seen):
-            reading = yield from _ask(metric, tally, journal, seen)
-            tally = record(metric, tally, reading, seen.at)
-            tallies[metric.name] = remember(metric, tally, journal.history.get(metric.name, ()))
-            if tally.windows or not isinstance(
-                reading, Totals
-            ):  # the first totals are only where counting begins
-                asked.append(metric.name)
-    return journal.replace(tallies=tallies), tuple(asked)
+            now_due.append((metric, tally, _target(metric, tally, journal, seen)))
+    readings = yield from _side_by_side([_ask(metric, target) for metric, _, target in now_due])
+    told = []
+    for (metric, tally, target), reading in zip(now_due, readings, strict=True):
+        after = record(metric, tally, reading, seen.at, target.at if target else None)
+        tallies[metric.name] = remember(metric, after, journal.history.get(metric.name, ()))
+        if after.windows or not isinstance(
+            reading, Totals
+        ):  # the first totals are only where counting begins
+            told.append(metric.name)
+    return journal.replace(tallies=tallies), tuple(told)
 
 
 def _health(metric: Metric, tally: Tally, seen: Observation) -> Tally:
@@ -60,19 +67,41 @@ def _is_due(plan: RolloutPlan, journal: Journal, metric: Metric, tally: Tally, s
     return due(metric, tally, journal.seen_at, seen.at, last_look=journal.baked_s >= step.bake)
 
 
-def _ask(metric: Metric, tally: Tally, journal: Journal, seen: Observation) -> Op[Reading]:
+def _target(metric: Metric, tally: Tally, journal: Journal, seen: Observation) -> Target | None:
+    """The two versions, and the window that begins where the last one that could be read has ended.
+
+    Windows of sources that look back end on whole seconds, which is what stores can be asked for.
+    """
     canary, primary = seen.canary, seen.primary
     if canary is None or primary is None:
-        return Unreadable("there are no two versions to compare")
-    since = tally.at if tally.at is not None else journal.seen_at or seen.at
-    target = Target(
+        return None
+    end, start = seen.at - metric.delay_s, tally.until
+    if metric.looks_back:
+        end = math.floor(end)
+    if start is None:
+        start = math.ceil((journal.seen_at or seen.at) + metric.initial_delay)
+    return Target(
         service_id=seen.service_id,
         canary_id=canary.id,
         canary_name=canary.name,
         primary_id=primary.id,
         primary_name=primary.name,
-        window_s=min(max(seen.at - since, 1.0), _LONGEST_WINDOWS * metric.every_s),
+        window_s=min(max(end - start, 1.0), _LONGEST_WINDOWS * metric.every_s),
+        at=end,
+        service=seen.service,
+        weight=canary.weight,
+        query_url=seen.query_url,
+        query_auth_token=seen.query_auth_token,
     )
-    if isinstance(metric.provider, str):
-        return (yield from measure_router(target))
-    return (yield from measure_prometheus(metric.provider, target))
+
+
+def _side_by_side(asked: list[Op[Reading]]) -> Op[list[Reading]]:
+    if len(asked) > 1:
+        return (yield from Together(asked))
+    return [(yield from asked[0])] if asked else []
+
+
+def _ask(metric: Metric, target: Target | None) -> Op[Reading]:
+    if target is None:
+        return Unreadable("there are no two versions to compare")
+    return (yield from ask(metric.provider, target, compare=metric.counts))

@@ -5,6 +5,15 @@ there is one order, within a metric and across metrics. An *error* means that it
 measured, which tells nothing about the canary; it is forgotten with the next measurement that works.
 Metrics on a dry run are measured and shown, never counted.
 
+A limit is *exceeded*, not reached. What a metric that is not compared says, the first that holds:
+
+    failed         more failures than ``failure_limit``, or in a row than ``consecutive_failure_limit``
+    inconclusive   more measurements that said neither than ``inconclusive_limit``
+    successful     more successes in a row than ``consecutive_success_limit``, where that is given
+    inconclusive   fewer measurements than ``count``, which the step waits for; or, with a limit of successes
+                   in a row, not enough of them
+    successful     else, once it was measured
+
 A comparison speaks by evidence (see ``evidence.py``):
 
     failed         worse than ``max_ratio`` times the primary, beyond K / (1 - confidence), where K is
@@ -21,7 +30,8 @@ Whether the errors clump is unknown at first, so comparisons of the two begin in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, log
+from math import exp, inf, log
+from typing import NamedTuple
 
 from anyservice_core.rollout.evidence import (
     ABOVE,
@@ -35,7 +45,7 @@ from anyservice_core.rollout.evidence import (
     total,
 )
 from anyservice_core.rollout.journal import Journal
-from anyservice_core.rollout.metric import Compare, Metric
+from anyservice_core.rollout.metric import Bound, Compare, Metric
 from anyservice_core.rollout.plan import RolloutPlan
 from anyservice_core.rollout.report import Finding, Phase, Verdict
 from anyservice_core.rollout.tally import Tally
@@ -54,7 +64,7 @@ def metrics_at(plan: RolloutPlan, weight: int | None) -> tuple[Metric, ...]:
     if step.analysis is not None:
         named = step.analysis
         return tuple(m for m in plan.judges if m.name in named or m.provider == "service")
-    return tuple(metric for metric in plan.judges if step.weight or not metric.counts)
+    return tuple(metric for metric in plan.judges if step.weight or not metric.needs_users)
 
 
 def judge(plan: RolloutPlan, journal: Journal) -> Verdict:
@@ -70,8 +80,8 @@ def remember(metric: Metric, tally: Tally, history: Sequence[Window]) -> Tally:
     """The tally, with a note if its evidence is now enough to pass: by the nature of the test, that stands."""
     if tally.passed or metric.compare is None or not tally.windows:
         return tally
-    enough = log(1 / (1 - metric.compare.confidence))
-    return tally.replace(passed=_passing(metric.compare, tally.windows, history) >= enough)
+    enough = _passing(metric.compare, tally.windows, history) >= _enough(metric.compare)
+    return tally.replace(passed=enough)
 
 
 def _together(findings: Sequence[Finding]) -> Verdict:
@@ -102,39 +112,77 @@ def _find(metric: Metric, tally: Tally, history: Sequence[Window], plan: Rollout
 def _in_trouble(metric: Metric, tally: Tally, finding: Finding) -> Finding:
     message = f"could not be measured {_times(tally.errors_in_row)} in a row: {tally.trouble}"
     if tally.errors_in_row > metric.consecutive_error_limit:
-        return finding.model_copy(update={"phase": Phase.ERROR, "message": message})
+        return finding.model_copy(update={"phase": Phase.ERROR, "message": message, "pending": False})
     return finding.model_copy(update={"pending": True})
 
 
-# ── single numbers, and health ──────────────────────────────────────────────
+# ── single numbers, yes or no, and health ───────────────────────────────────
 
 
 def _counted(metric: Metric, tally: Tally) -> Finding:
-    phase, message = _by_limits(metric, tally)
-    numbers: dict[str, float] = {"measured": tally.measured, "failed": tally.failed}
+    phase, message, pending = _by_limits(metric, tally)
+    names = ("measured", "successful", "failed", "inconclusive", "successful_in_row", "failed_in_row")
+    numbers: dict[str, float] = {name: getattr(tally, name) for name in names}
     if tally.value is not None:
         numbers["value"] = tally.value
-    return Finding(metric=metric.name, phase=phase, message=message, numbers=numbers)
+    return Finding(metric=metric.name, phase=phase, message=message, numbers=numbers, pending=pending)
 
 
-def _by_limits(metric: Metric, tally: Tally) -> tuple[Phase, str]:
-    what = _what(metric, tally)
-    row, allowed = metric.consecutive_failure_limit, metric.failures_allowed
+def _by_limits(metric: Metric, tally: Tally) -> tuple[Phase, str, bool]:
+    """The phase, a sentence, and whether the step waits for more."""
+    what, of = _what(metric, tally), f"of {_measurements(tally.measured)}"
+    row, allowed, wanted = (
+        metric.consecutive_failure_limit,
+        metric.failures_allowed,
+        metric.consecutive_success_limit,
+    )
     if row is not None and tally.failed_in_row > row:
-        return Phase.FAILED, f"{what}: failed {_times(tally.failed_in_row)} in a row, more than {row}"
+        return Phase.FAILED, f"{what}: failed {_times(tally.failed_in_row)} in a row{_allowed(row)}", False
     if allowed is not None and tally.failed > allowed:
-        return Phase.FAILED, f"{what}: failed {_times(tally.failed)} of {tally.measured}, more than {allowed}"
-    if not tally.measured:
-        return Phase.INCONCLUSIVE, "not measured yet"
+        return Phase.FAILED, f"{what}: failed {tally.failed} {of}{_allowed(allowed)}", False
     if tally.inconclusive > metric.inconclusive_limit:
-        return Phase.INCONCLUSIVE, f"{what}: said neither yes nor no {_times(tally.inconclusive)}"
-    return Phase.SUCCESSFUL, f"{what}: passed {_times(tally.successful)} of {tally.measured}"
+        unclear = f"{what}: {tally.inconclusive} {of} said neither yes nor no"
+        return Phase.INCONCLUSIVE, f"{unclear}{_allowed(metric.inconclusive_limit)}", False
+    if not tally.measured:
+        return Phase.INCONCLUSIVE, "not measured yet", metric.count is not None
+    if not tally.passed and wanted is not None:
+        passed = (
+            f"{what}: passed {_times(tally.successful_in_row)} in a row, and more than {wanted} are needed"
+        )
+        return Phase.INCONCLUSIVE, passed, metric.count is not None and not tally.complete(metric)
+    if not tally.passed and not tally.complete(metric):
+        return Phase.INCONCLUSIVE, f"{what}: measured {_times(tally.measured)} of {metric.count}", True
+    if tally.passed:
+        return Phase.SUCCESSFUL, f"{what}: passed more than {_times(wanted or 0)} in a row", False
+    return Phase.SUCCESSFUL, f"{what}: passed {tally.successful} {of}", False
 
 
 def _what(metric: Metric, tally: Tally) -> str:
+    """What the last measurement that worked has brought."""
     if metric.provider == "service":
-        return tally.trouble or ("unhealthy" if tally.failed_in_row else "healthy")
-    return "no data" if tally.value is None else f"{tally.value:.4g}"
+        return "unhealthy" if tally.failed_in_row else "healthy"
+    if tally.value is None:
+        return tally.note or "no data"
+    return f"{tally.value:.4g} ({_held_against(metric)}{f'; {tally.note}' if tally.note else ''})"
+
+
+def _held_against(metric: Metric) -> str:
+    ranges = (("good", metric.success), ("bad", metric.failure))
+    return ", ".join(f"{name} {_range(bound)}" for name, bound in ranges if bound is not None)
+
+
+def _range(bound: Bound) -> str:
+    if bound.min is None:
+        return f"up to {bound.max:g}"
+    return f"from {bound.min:g}" if bound.max is None else f"from {bound.min:g} to {bound.max:g}"
+
+
+def _allowed(limit: int) -> str:
+    return f", and {limit or 'none'} {'is' if limit == 1 else 'are'} allowed"
+
+
+def _measurements(count: int) -> str:
+    return "1 measurement" if count == 1 else f"{count} measurements"
 
 
 def _times(count: int) -> str:
@@ -144,51 +192,98 @@ def _times(count: int) -> str:
 # ── comparisons ─────────────────────────────────────────────────────────────
 
 
+class _Weighed(NamedTuple):
+    """Evidence as logarithms: that the canary is ``worse``, and by either arm that it is fine; and what each needs."""
+
+    worse: float
+    bar: float
+    beside: float
+    alone: float
+    enough: float
+
+    @property
+    def fine(self) -> float:
+        return max(self.beside, self.alone)
+
+
 def _compared(
     metric: Metric, compare: Compare, tally: Tally, history: Sequence[Window], plan: RolloutPlan
 ) -> Finding:
     windows = tally.windows
     if not windows:
-        return Finding(metric=metric.name, phase=Phase.INCONCLUSIVE, message="no request was counted yet")
-    worse, bar = _worse(compare, windows, history), log(_questions(plan) / (1 - compare.confidence))
-    phase, said = _weigh(compare, tally, worse, bar, history)
-    seen = total(windows)
+        return Finding(
+            metric=metric.name,
+            phase=Phase.INCONCLUSIVE,
+            message="no request was counted yet",
+            pending=metric.count is not None and not tally.complete(metric),
+        )
+    weighed = _weigh(compare, windows, history, _questions(plan))
+    common = _both_bad(compare, windows, history)
+    phase, said = _say(compare, weighed, common=common, passed=tally.passed)
+    undecided = phase is Phase.INCONCLUSIVE
     return Finding(
         metric=metric.name,
         phase=phase,
-        message=f"{_sides(seen)}: {said}",
-        numbers={
-            "canary_requests": seen.canary_n,
-            "canary_bad": seen.canary_bad,
-            "primary_requests": seen.primary_n,
-            "primary_bad": seen.primary_bad,
-            "evidence": _number(worse),
-            "needed": _number(bar),
-        },
-        common_mode=phase is Phase.INCONCLUSIVE and _both_bad(compare, windows, history),
+        message=f"{_sides(total(windows))}: {said}{f' ({tally.note})' if tally.note else ''}",
+        numbers=_numbers(compare, weighed, windows, history),
+        common_mode=undecided and common,
+        pending=undecided and metric.count is not None and not tally.complete(metric),
     )
 
 
+def _numbers(
+    compare: Compare, weighed: _Weighed, windows: Sequence[Window], history: Sequence[Window]
+) -> dict[str, float]:
+    seen = total(windows)
+    return {
+        "canary_requests": seen.canary_n,
+        "canary_bad": seen.canary_bad,
+        "primary_requests": seen.primary_n,
+        "primary_bad": seen.primary_bad,
+        "evidence": _number(weighed.worse),
+        "needed": _number(weighed.bar),
+        "evidence_fine": _number(weighed.fine),
+        "needed_fine": _number(weighed.enough),
+        "dispersion": round(_scatter(compare, windows, history, doubt=True), 3),
+    }
+
+
+def _say(compare: Compare, weighed: _Weighed, *, common: bool, passed: bool) -> tuple[Phase, str]:
+    ratio, rate = f"{compare.max_ratio:g} times the primary's rate", _percent(compare.max_rate or 0)
+    if weighed.worse >= weighed.bar:
+        return Phase.FAILED, f"more than {ratio}, {_odds(weighed.worse, weighed.bar)}"
+    if common:
+        return Phase.INCONCLUSIVE, f"both are above {rate}, and the canary is not shown to be worse"
+    if weighed.fine >= weighed.enough:
+        how = f"less than {rate}" if weighed.alone > weighed.beside else f"less than {ratio}"
+        return Phase.SUCCESSFUL, f"{how}, {_odds(weighed.fine, weighed.enough)}"
+    if passed:
+        return (
+            Phase.SUCCESSFUL,
+            "it was shown before that the canary is fine, and nothing shows that it is not",
+        )
+    if weighed.worse > weighed.fine:
+        return (
+            Phase.INCONCLUSIVE,
+            f"too little to tell; more than {ratio}, {_odds(weighed.worse, weighed.bar)}",
+        )
+    return Phase.INCONCLUSIVE, f"too little to tell; fine, {_odds(weighed.fine, weighed.enough)}"
+
+
 def _weigh(
-    compare: Compare, tally: Tally, worse: float, bar: float, history: Sequence[Window]
-) -> tuple[Phase, str]:
-    if worse >= bar:
-        return Phase.FAILED, f"worse (evidence {_shown(worse)} > {_shown(bar)})"
-    if _both_bad(compare, tally.windows, history):
-        return Phase.INCONCLUSIVE, f"both are above {_percent(compare.max_rate or 0)}"
-    passing, enough = _passing(compare, tally.windows, history), log(1 / (1 - compare.confidence))
-    if passing >= enough:
-        return Phase.SUCCESSFUL, f"not worse (evidence {_shown(passing)} > {_shown(enough)})"
-    if tally.passed:
-        return Phase.SUCCESSFUL, "not worse (the evidence was enough before)"
-    return Phase.INCONCLUSIVE, _undecided(worse, bar, passing, enough)
+    compare: Compare, windows: Sequence[Window], history: Sequence[Window], questions: int
+) -> _Weighed:
+    return _Weighed(
+        worse=_worse(compare, windows, history),
+        bar=log(questions / (1 - compare.confidence)),
+        beside=_beside(compare, windows, history),
+        alone=_alone(compare, windows, history),
+        enough=_enough(compare),
+    )
 
 
-def _undecided(worse: float, bar: float, passing: float, enough: float) -> str:
-    """The side that the numbers lean to, and how far it still has to go."""
-    if worse > passing:
-        return f"leaning to worse, too little to tell (evidence {_shown(worse)} of {_shown(bar)})"
-    return f"too little to tell (evidence {_shown(passing)} of {_shown(enough)})"
+def _enough(compare: Compare) -> float:
+    return log(1 / (1 - compare.confidence))
 
 
 def _questions(plan: RolloutPlan) -> int:
@@ -210,12 +305,22 @@ def _worse(compare: Compare, windows: Sequence[Window], history: Sequence[Window
 
 def _passing(compare: Compare, windows: Sequence[Window], history: Sequence[Window]) -> float:
     """The stronger of the two kinds of evidence that the canary is fine, as a logarithm."""
+    return max(_beside(compare, windows, history), _alone(compare, windows, history))
+
+
+def _beside(compare: Compare, windows: Sequence[Window], history: Sequence[Window]) -> float:
+    """The evidence that it is not worse than the primary."""
     grid = [ratio for ratio in BETTER if ratio < compare.max_ratio]
-    beside = log_evidence(windows, compare.max_ratio, grid, _scatter(compare, windows, history, doubt=True))
+    return log_evidence(windows, compare.max_ratio, grid, _scatter(compare, windows, history, doubt=True))
+
+
+def _alone(compare: Compare, windows: Sequence[Window], history: Sequence[Window]) -> float:
+    """The evidence that its own rate is low; none where no rate is low enough."""
     if compare.max_rate is None:
-        return beside
-    scatter = _scatter(compare, windows, history, doubt=False)
-    return max(beside, log_evidence_of_rate(windows, compare.max_rate, BELOW, scatter))
+        return -inf
+    return log_evidence_of_rate(
+        windows, compare.max_rate, BELOW, _scatter(compare, windows, history, doubt=False)
+    )
 
 
 def _both_bad(compare: Compare, windows: Sequence[Window], history: Sequence[Window]) -> bool:
@@ -225,27 +330,33 @@ def _both_bad(compare: Compare, windows: Sequence[Window], history: Sequence[Win
     scatter = _scatter(compare, windows, history, doubt=True)
     swapped = [Window(w.primary_n, w.primary_bad, w.canary_n, w.canary_bad) for w in windows]
     sides = (log_evidence_of_rate(side, compare.max_rate, ABOVE, scatter) for side in (windows, swapped))
-    return min(sides) >= log(1 / (1 - compare.confidence))
+    return min(sides) >= _enough(compare)
 
 
 def _sides(seen: Window) -> str:
-    canary = f"canary {_rate(seen.canary_bad, seen.canary_n)} of {seen.canary_n}"
-    return f"{canary} against primary {_rate(seen.primary_bad, seen.primary_n)} of {seen.primary_n}"
+    return (
+        f"canary {_share(seen.canary_bad, seen.canary_n)}, primary {_share(seen.primary_bad, seen.primary_n)}"
+    )
 
 
-def _rate(bad: int, n: int) -> str:
-    return _percent(bad / n) if n else "none"
+def _share(bad: int, n: int) -> str:
+    return f"{bad} bad of {n} ({_percent(bad / n)})" if n else "without requests"
 
 
 def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"
+    """Two digits that matter: 5.1 %, 0.04 %."""
+    return f"{share * 100:.2g} %" if share < 0.1 else f"{share * 100:.1f} %"
 
 
 def _number(evidence: float) -> float:
     return round(exp(min(evidence, 20.0)), 3)
 
 
+def _odds(evidence: float, needed: float) -> str:
+    return f"at odds of {_shown(evidence)} to 1 ({_shown(needed)} needed)"
+
+
 def _shown(evidence: float) -> str:
     if evidence > log(1e6):
         return "over 1000000"
-    return f"{exp(evidence):.3g}" if evidence < log(1000) else f"{exp(evidence):.0f}"
+    return f"{exp(evidence):.2g}" if evidence < log(100) else f"{exp(evidence):.0f}"

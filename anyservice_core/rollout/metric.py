@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
-    Discriminator,
     Field,
-    Tag,
+    SerializationInfo,
     field_serializer,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticSerializationError
 
-from anyservice_core.metrics import Prometheus
+from anyservice_core.metrics import Probe, Provider, Source, provider, spelled
 from anyservice_core.rollout.duration import Duration
 
 __all__ = ["HEALTH", "Bound", "Compare", "FaultError", "Metric", "Part"]
@@ -31,18 +32,16 @@ class FaultError(ValueError):
 
 
 class Part(BaseModel):
-    """A part of a plan: frozen, and strict about names. ``later`` names fields of a later version."""
+    """A part of a plan: frozen, and strict about names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    later: ClassVar[tuple[str, ...]] = ()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_what_is_not_done_yet(cls, data: Any) -> Any:
-        for name in cls.later:
-            if isinstance(data, Mapping) and name in data:
-                raise FaultError("not supported by this version yet: remove it, as it would not hold", name)
-        return data
+    def model_dump(self, **how: Any) -> dict[str, Any]:
+        """As pydantic does it; raises ``PlanError`` for what has no name outside this process."""
+        try:
+            return super().model_dump(**how)
+        except PydanticSerializationError as error:
+            raise error.__cause__ or error from None
 
 
 class Bound(Part):
@@ -82,52 +81,54 @@ class Compare(Part):
 class Metric(Part):
     """A question put to the canary again and again.
 
-    A provider that brings one number needs ``success`` or ``failure``: in ``failure`` it failed; else in
-    ``success`` it passed; with both given and neither met it is inconclusive. A provider that brings
-    counts needs ``compare``. A limit is *exceeded*, not reached: ``failure_limit`` 0 fails at the first.
+    ``provider``: what answers it (see ``anyservice_core.metrics``). What it brings is judged in one of three ways.
+    A number needs ``success`` or ``failure``: in ``failure`` it failed; else in ``success`` it passed; with both
+    given and neither met it is inconclusive. Counts of both versions need ``compare``. A ``python`` function may
+    say yes or no itself, as ``service`` does.
+
+    ``interval``: seconds between measurements; by default 10 for ``service`` and ``router``, 30 for ``probe``, else 60.
+    ``initial_delay``: seconds from when a weight is seen that say nothing, as caches are cold. ``count``: how
+    often it is measured at each step; the step waits for that, and then it is not measured again. ``None``: as
+    long as the step bakes. ``on_no_data``: what it means that a source has nothing to say.
+
+    A limit is *exceeded*, not reached: ``failure_limit`` 0, the default, fails at the first failure, and
+    ``consecutive_success_limit`` 2 asks for three in a row, which then stand. Failures are counted in all, or only
+    those in a row where ``consecutive_failure_limit`` is given alone. ``inconclusive_limit`` is of measurements that
+    say neither, ``consecutive_error_limit`` of those that could not be made, which count as nothing else.
+    Limits count at each step anew. ``dry_run``: measured and shown, never counted.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("count", "consecutive_success_limit")
-
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    provider: Annotated[
-        Annotated[Literal["service", "router"], Tag("by-name")] | Annotated[Prometheus, Tag("prometheus")],
-        Discriminator(lambda value: "by-name" if isinstance(value, str) else "prometheus"),
-    ]
+    provider: Annotated[Provider, BeforeValidator(provider)]
     interval: Duration | None = None
     initial_delay: Duration = 0.0
+    count: Annotated[int, Field(ge=1)] | None = None
     success: Bound | None = None
     failure: Bound | None = None
     compare: Compare | None = None
     failure_limit: Annotated[int, Field(ge=0)] | None = None
     consecutive_failure_limit: Annotated[int, Field(ge=0)] | None = None
+    consecutive_success_limit: Annotated[int, Field(ge=0)] | None = None
     inconclusive_limit: Annotated[int, Field(ge=0)] = 0
     consecutive_error_limit: Annotated[int, Field(ge=0)] = 4
     on_no_data: Literal["inconclusive", "success", "failure"] = "inconclusive"
     dry_run: bool = False
 
-    @field_validator("provider", mode="before")
-    @classmethod
-    def _one_provider(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = {value: None}
-        if not isinstance(value, Mapping):
-            return value if isinstance(value, Prometheus) else str(value)
-        if len(value) != 1:
-            raise ValueError(f"exactly one provider, not {sorted(map(str, value))}: {_PROVIDERS}")
-        return _provider(*next(iter(value.items())))
-
     @field_serializer("provider")
-    def _under_its_name(self, provider: str | Prometheus) -> Any:
-        if isinstance(provider, str):
-            return provider
-        return {"prometheus": provider.model_dump(mode="json", exclude_none=True)}
+    def _under_its_name(self, value: Provider, info: SerializationInfo) -> Any:
+        return spelled(value, info.context)
 
     @model_validator(mode="before")
     @classmethod
-    def _router_compares(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and data.get("provider") == "router" and data.get("compare") is None:
-            return {**data, "compare": {}}
+    def _has_a_way_to_judge(cls, data: Any) -> Any:
+        """The router's counts are there to be compared; a probe passes when all answers are good."""
+        if not isinstance(data, Mapping) or any(data.get(way) is not None for way in _WAYS):
+            return data
+        match data.get("provider"):
+            case "router" | {"router": _}:
+                return {**data, "compare": {}}
+            case "probe" | {"probe": _} | Probe():
+                return {**data, "success": {"min": 1.0}}
         return data
 
     @field_validator("interval")
@@ -138,33 +139,71 @@ class Metric(Part):
         return value
 
     @model_validator(mode="after")
-    def _has_a_condition(self) -> Metric:
+    def _can_be_judged(self) -> Metric:
         ranges = self.success is not None or self.failure is not None
         if self.provider == "service":
             self._refuse(self.compare is not None or ranges, "the service says itself whether it is healthy")
-        elif self.counts:
+            self._refuse_unused(("on_no_data",), "the service always says something")
+        elif self._brings_counts:
             self._refuse(ranges, "it brings counts of both versions, use `compare`")
             self._refuse(self.compare is None, "it brings counts of both versions, give `compare: {}`")
-        else:
-            self._refuse(self.compare is not None, "`query` brings one number: give `errors` and `requests`")
+        elif self._brings_counts is False:
+            self._refuse(
+                self.compare is not None,
+                "it brings one number, and to compare takes two counts: give `errors` and `requests`",
+            )
             self._refuse(
                 not ranges, "without `success` or `failure` it could not fail: give one, as {max: 0.9}"
             )
+        self._refuse(self.compare is not None and ranges, "either `compare`, or `success` and `failure`")
+        if self.compare is not None:
+            self._refuse_unused(_LIMITS, "a comparison is judged by all that was counted")
         return self
+
+    @property
+    def _brings_counts(self) -> bool | None:
+        return self.provider.brings_counts if isinstance(self.provider, Source) else self.provider == "router"
 
     def _refuse(self, wrong: bool, why: str) -> None:
         if wrong:
             raise ValueError(f"metric {self.name!r}: {why}")
 
+    def _refuse_unused(self, names: tuple[str, ...], why: str) -> None:
+        for name in names:
+            if name in self.model_fields_set and getattr(self, name) != type(self).model_fields[name].default:
+                raise FaultError(f"has no meaning here, as {why}: leave it out", name)
+
     @property
     def counts(self) -> bool:
-        """Whether its provider brings counts of both versions."""
-        return self.provider == "router" or (isinstance(self.provider, Prometheus) and self.provider.counts)
+        """Whether it compares counts of both versions."""
+        return self.compare is not None
+
+    @property
+    def needs_users(self) -> bool:
+        """Whether it counts what users ask, so that there is nothing to count before they meet the canary."""
+        return self.counts and not isinstance(self.provider, Probe)
 
     @property
     def every_s(self) -> float:
         """Seconds between measurements: ``interval``, or what suits the provider."""
-        return self.interval if self.interval is not None else _EVERY_S.get(str(self.provider), 60.0)
+        if self.interval is not None:
+            return self.interval
+        return self.provider.every_s if isinstance(self.provider, Source) else 10.0
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether a measurement is about the time since the last one."""
+        return isinstance(self.provider, Source) and (self.provider.looks_back or self.needs_users)
+
+    @property
+    def delay_s(self) -> float:
+        """How far in the past its windows end, in seconds."""
+        return self.provider.delay_s if isinstance(self.provider, Source) else 0.0
+
+    @property
+    def lead_s(self) -> float:
+        """Seconds from when a weight is seen to the first measurement: what looks back waits for a whole window."""
+        return self.initial_delay + self.delay_s + (self.every_s if self.looks_back else 0.0)
 
     @property
     def failures_allowed(self) -> int | None:
@@ -174,18 +213,14 @@ class Metric(Part):
         return self.failure_limit or 0
 
 
-_PROVIDERS = "use service, router or prometheus: {address: ..., query: ...}"
-_EVERY_S = {"service": 10.0, "router": 10.0}
-
-
-def _provider(name: Any, options: Any) -> Any:
-    if name == "prometheus":
-        return options if options is not None else {}
-    if name not in {"service", "router"}:
-        raise ValueError(f"unknown provider {name!r}: {_PROVIDERS}")
-    if options:
-        raise ValueError(f"the provider {name!r} has no options: write `provider: {name}`")
-    return name
+_WAYS = ("success", "failure", "compare")
+_LIMITS = (
+    "failure_limit",
+    "consecutive_failure_limit",
+    "consecutive_success_limit",
+    "inconclusive_limit",
+    "on_no_data",
+)
 
 
 # Always on: a canary that stays unhealthy is taken back without a word in the plan.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.models.status import ServiceStatus, ServiceVersionStatus
@@ -49,7 +49,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A service at one moment. ``state`` is ``None`` when there is no service of the name."""
+    """A service at one moment. ``state`` is ``None`` when there is no service of the name.
+
+    ``query_url`` is where users ask it, ``query_auth_token`` what lets them in.
+    """
 
     at: float
     state: ServiceState | None = None
@@ -58,6 +61,9 @@ class Observation:
     canary: Seen | None = None
     multi_version: bool = False
     message: str = ""
+    service: str = ""
+    query_url: str = ""
+    query_auth_token: str | None = field(default=None, repr=False)
 
     @property
     def absent(self) -> bool:
@@ -95,6 +101,9 @@ def observe(status: ServiceStatus | None, version_name: str, at: float) -> Obser
         canary=_seen(status.canary_version, version_name),
         multi_version=status.primary_version is None and len(status.versions) > 1,
         message=status.error_message or "",
+        service=status.name,
+        query_url=status.query_url,
+        query_auth_token=status.query_auth_token,
     )
 
 

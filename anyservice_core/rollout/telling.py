@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
+from anyservice_core.metrics import TO_BE_SHOWN
 from anyservice_core.rollout.duration import format_duration
 from anyservice_core.rollout.events import Kind
 from anyservice_core.rollout.journal import Journal
@@ -28,10 +29,15 @@ def opening(plan: RolloutPlan, journal: Journal, seen: Observation, *, known: bo
     ladder = " → ".join([*(f"{weight} %" for weight in plan.weights), "all traffic"])
     name = journal.version_name
     message = f"rolling out {name}: {ladder}, {format_duration(plan.bake_s)} of baking"
-    yield Line(Kind.STARTED, message, {"plan": plan.to_dict()})
+    yield Line(Kind.STARTED, message, {"plan": _shown(plan)})
     if seen.canary is not None and seen.canary.ours:
         again = "going on from there" if known else "started by an earlier run, going on from there"
         yield Line(Kind.ADOPTED, f"found {name} at {seen.canary.weight} %, {again}", {})
+
+
+def _shown(plan: RolloutPlan) -> dict[str, Any]:
+    """The plan for people to read: a function may be in it that only this process has."""
+    return plan.model_dump(mode="json", exclude_defaults=True, context=TO_BE_SHOWN)
 
 
 def arrival(plan: RolloutPlan, before: Journal, journal: Journal) -> Iterator[Line]:

@@ -129,7 +129,37 @@ METRICS = {
     "{name: a, provider: router, success: {max: 1}}": ["metrics[0]", "counts", "compare"],
     "{name: a, provider: router, compare: {max_ratio: 0.5}}": ["metrics[0].compare.max_ratio", "0.5", "1"],
     "{name: a, provider: router, compare: {dispersion: some}}": ["metrics[0].compare.dispersion", "'some'"],
-    "{name: a, provider: router, count: 5}": ["metrics[0].count", "not supported"],
+    "{name: a, provider: router, count: 0}": ["metrics[0].count", "1"],
+    "{name: a, provider: router, failure_limit: 2}": [
+        "metrics[0].failure_limit",
+        "no meaning",
+        "leave it out",
+    ],
+    "{name: a, provider: router, on_no_data: success}": ["metrics[0].on_no_data", "no meaning"],
+    "{name: a, provider: service, on_no_data: success}": ["metrics[0].on_no_data", "no meaning"],
+    "{name: a, provider: {probe: {}}, compare: {}, success: {min: 1}}": ["metrics[0]", "either `compare`"],
+    "{name: a, provider: [router]}": ["metrics[0].provider", "is no provider"],
+    "{name: a, provider: {web: {}}}": ["metrics[0].provider.web.url", "is needed"],
+    "{name: a, provider: {web: }}": ["metrics[0].provider.web.url", "is needed"],
+    "{name: a, provider: {web: {ulr: 'http://a', valeu: b}}}": [
+        "metrics[0].provider.web.ulr: unknown field, did you mean `url`",
+        "metrics[0].provider.web.valeu: unknown field, did you mean `value`",
+    ],
+    "{name: a, provider: {probe: {expect: {state: 200}}}}": [
+        "metrics[0].provider.probe.expect.state",
+        "`status`",
+    ],
+    "{name: a, provider: {probe: {expect: {xyz: 200}}}}": ["provider.probe.expect.xyz", "latency_s"],
+    "{name: a, provider: {probe: {requests: 0}}}": ["metrics[0].provider.probe.requests", "1"],
+    "{name: a, provider: {web: {url: 'http://a', value: b, headers: {X-Api-Key: s3cret}}}}": [
+        "metrics[0].provider.web.headers",
+        "X-Api-Key",
+        "{env: NAME}",
+    ],
+    "{name: a, provider: {python: 'no.such.module:check'}}": [
+        "metrics[0].provider.python.call",
+        "cannot import 'no.such.module:check'",
+    ],
     "{name: a, provider: router, interval: 0}": ["metrics[0].interval", "10s"],
     "{name: a, provider: {prometheus: {address: 'http://p', query: up}}}": [
         "metrics[0]",
