@@ -22,7 +22,7 @@ Rules that keep this safe:
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from anyservice_core.settings import Workspace
@@ -47,10 +47,13 @@ __all__ = [
     "Together",
     "Upload",
     "overheard",
+    "until",
 ]
 
 T = TypeVar("T")
 M = TypeVar("M")
+
+LAST_REQUEST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,15 +230,48 @@ Effect: TypeAlias = (
 Op: TypeAlias = Generator[Effect, Any, T]
 
 
+# ── an operation held inside another ────────────────────────────────────────
+
+
 def overheard(op: Op[T], listen: Callable[[Any], Any]) -> Op[T]:
     """Hold ``op`` as it is, and let ``listen`` hear each event that it reports."""
+
+    def turn(effect: Effect) -> Op[Effect]:
+        yield from ()
+        if isinstance(effect, Report):
+            listen(effect.event)
+        return effect
+
+    return _held(op, turn)
+
+
+def until(deadline: float, op: Op[T]) -> Op[T]:
+    """Hold ``op`` so that it comes to an end soon after ``deadline``, in seconds since the epoch.
+
+    No sleep goes beyond it, and a request at most by ``LAST_REQUEST_S``, so that the last one has a chance.
+    """
+
+    def turn(effect: Effect) -> Op[Effect]:
+        if isinstance(effect, Together):
+            return Together([until(deadline, one) for one in effect.ops])
+        if not isinstance(effect, Request | Sleep):
+            return effect
+        left = deadline - (yield from Now())
+        if isinstance(effect, Sleep):
+            return replace(effect, seconds=max(0.0, min(effect.seconds, left)))
+        bounds = (max(left, LAST_REQUEST_S), effect.within_s)
+        return replace(effect, within_s=min(bound for bound in bounds if bound is not None))
+
+    return _held(op, turn)
+
+
+def _held(op: Op[T], turn: Callable[[Effect], Op[Effect]]) -> Op[T]:
+    """Hold ``op``, with each of its effects turned into another."""
     try:
         effect = next(op)
         while True:
-            if isinstance(effect, Report):
-                listen(effect.event)
             try:
-                answer = yield effect
+                answer = yield (yield from turn(effect))
             except BaseException as error:  # noqa: BLE001  # it belongs to the operation, as with a driver
                 effect = op.throw(error)
             else:

@@ -118,7 +118,7 @@ class _Setup:
         try:
             yield
         except (httpx.TimeoutException, TimeoutError) as error:
-            waited = f"{self.bound(what):g} s"
+            waited = f"{self.bound(what):.3g} s"
             raise TransportError(
                 f"No answer to {where} within {waited}.",
                 hint=self.hint(what),

@@ -77,6 +77,8 @@ def show_preview(preview: DeployPreview) -> None:
             for line in preview.lines():
                 click.echo(_tinted(line))
         case "table":
+            for line in preview.heading():
+                click.echo(line, err=True)
             changes = [(one.sign, one.path, _cell(one.before), _cell(one.after)) for one in preview.changes]
             show_table([_CHANGE_HEADS, *changes], keep=2)
         case _:

@@ -148,13 +148,17 @@ class DeployPreview(_Shown):
         """Whether the version is there already, so that nothing would be sent."""
         return self.action is DeployAction.NOTHING
 
-    def lines(self) -> Iterator[str]:
-        """As text: the sentence, what would be made and sent, and each difference after its sign."""
+    def heading(self) -> Iterator[str]:
+        """As text, without the differences: the sentence, and what would be made and sent."""
         yield f"{self.service}: {self.summary}"
         for what, items in (("make", self.makes), ("upload", self.uploads), ("note", self.notes)):
             yield from (f"  {what}: {item}" for item in items)
         if self.request:
             yield f"  send: {self.request.method} {self.request.path}"
+
+    def lines(self) -> Iterator[str]:
+        """As text: the heading, and each difference after its sign."""
+        yield from self.heading()
         if self.request and self.compared_with and not self.changes:
             yield f"  no difference to {self.compared_with}"
         yield from (f"  {change}" for change in self.changes)

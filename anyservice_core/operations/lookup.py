@@ -38,10 +38,9 @@ def locate(
     return found[0]
 
 
-def by_id(id: str, *, attempts: int = ATTEMPTS, within_s: float | None = None) -> Op[ServiceWire]:
-    """The service with this id. ``within_s`` bounds each try in seconds, besides the client's own bound."""
-    request = Request("GET", f"{SERVICES}{id}", within_s=within_s)
-    return (yield from send(request, ServiceWire, attempts=attempts))
+def by_id(id: str, *, attempts: int = ATTEMPTS) -> Op[ServiceWire]:
+    """The service with this id."""
+    return (yield from send(Request("GET", f"{SERVICES}{id}"), ServiceWire, attempts=attempts))
 
 
 def namesakes(

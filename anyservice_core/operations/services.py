@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from anyservice_core.effects import Now, Op, Request
+from anyservice_core.effects import Op, Request
 from anyservice_core.errors import ConfigError, ConflictError, NotFoundError, TransportError, UnavailableError
 from anyservice_core.models.enums import ServiceState
 from anyservice_core.models.mapping import status_from_wire
@@ -75,26 +75,17 @@ def wait(
     for field, seconds in (("timeout_s", timeout_s), ("poll_interval_s", poll_interval_s)):
         if not seconds > 0:
             raise ConfigError(f"{field}: {seconds} is not a time in seconds above 0.")
-    began = yield from Now()
-    first = [] if id else [(yield from locate(name, id, cloud, project))]
-    known = id or first[0].id
+    known = [id] if id else []
 
-    def look(left_s: float) -> Op[ServiceStatus]:
-        # The poll is the retry: one request each, so that the deadline is kept.
-        return status_from_wire(
-            first.pop() if first else (yield from by_id(known, attempts=1, within_s=left_s))
-        )
+    def look() -> Op[ServiceStatus]:
+        if known:  # the next poll is the retry: one request each
+            return status_from_wire((yield from by_id(known[0], attempts=1)))
+        service = yield from locate(name, None, cloud, project)
+        known.append(service.id)
+        return status_from_wire(service)
 
-    return (
-        yield from poll(
-            look,
-            goal,
-            name=first[0].name if first else known,
-            began=began,
-            timeout_s=timeout_s,
-            poll_interval_s=poll_interval_s,
-        )
-    )
+    called = name or id or "of this workspace"
+    return (yield from poll(look, goal, name=called, timeout_s=timeout_s, poll_interval_s=poll_interval_s))
 
 
 # ── taking back, taking down ────────────────────────────────────────────────

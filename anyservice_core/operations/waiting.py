@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from anyservice_core.effects import Now, Op, Report, Sleep
+from anyservice_core.effects import Now, Op, Report, Sleep, until
 from anyservice_core.errors import AnyserviceError, ConfigError, WaitFailedError, WaitTimeoutError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.models.status import ServiceStatus, ServiceVersionStatus
@@ -41,7 +41,6 @@ __all__ = [
 
 UNHEALTHY_POLLS = 3
 LONE_POLLS = 3
-LAST_LOOK_S = 1.0  # what a look is given at the deadline, so that the last one has a chance
 _GONE = frozenset({ServiceState.TERMINATING, ServiceState.TERMINATED, ServiceState.SYSTEM_FAILURE})
 _ENDED = frozenset({ServiceState.TERMINATED, ServiceState.TERMINATING})
 _DEAD = frozenset(
@@ -203,7 +202,9 @@ def _at_weight(status: ServiceStatus, goal: Goal) -> Verdict:
         return _promoted(status, version or (None if goal.version else status.primary_version))
     if version is not None and status.canary_version is None:
         return _promoted(status, version)
-    if version is None or not _is_canary(status, version):
+    if version is not None and not _is_canary(status, version):
+        return Pending(f"version {version.name!r} is the primary one, beside a canary")
+    if version is None:
         return Pending(f"no canary yet, waiting for {goal}")
     return _healthy(status, version, wanted)
 
@@ -268,24 +269,16 @@ class _Watch:
 
 
 def poll(
-    look: Callable[[float], Op[ServiceStatus]],
-    goal: Goal,
-    *,
-    name: str,
-    began: float,
-    timeout_s: float,
-    poll_interval_s: float,
+    look: Callable[[], Op[ServiceStatus]], goal: Goal, *, name: str, timeout_s: float, poll_interval_s: float
 ) -> Op[ServiceStatus]:
     """Look until ``judge`` has an end. An answer that fails to come costs a poll, not the wait.
 
-    ``look`` is told how many seconds are left of the ``timeout_s`` since ``began``.
     Raises ``WaitFailedError``, ``WaitTimeoutError``, and what ``look`` raises if trying again is no use.
     """
-    deadline = began + timeout_s
+    deadline = (yield from Now()) + timeout_s
     watch = _Watch(name, goal)
     while True:
-        left = deadline - (yield from Now())
-        verdict, pause = yield from _look_once(look(max(left, LAST_LOOK_S)), watch, poll_interval_s)
+        verdict, pause = yield from _look_once(until(deadline, look()), watch, poll_interval_s)
         if isinstance(verdict, Reached) and watch.last is not None:
             return watch.last
         if isinstance(verdict, Failed):

@@ -46,7 +46,9 @@ def test_programs_get_everything_but_secrets(run, config, running):
     assert shown["action"] == "CANARY"
     assert shown["request"]["body"]["canary_percent"] == 10
     assert yaml.safe_load(dry(run, config, *args, "-o", "yaml").stdout) == shown
-    table = dry(run, config, *args, "-o", "table").stdout
+    asked = dry(run, config, *args, "-o", "table")
+    table = asked.stdout
+    assert "version v2 as a canary at 10% beside version v1" in asked.stderr
     assert table.splitlines()[0].split() == ["PLACE", "LIVE", "WANTED"]
     assert "hunter2" not in json.dumps(shown) + table
 

@@ -145,6 +145,30 @@ def test_a_run_again_that_asks_for_something_else_is_sent(at, more):
 
 
 @pytest.mark.parametrize(
+    ("theirs", "ours", "same"),
+    [
+        ({"env_vars": {"A": "1", "B": "2"}}, {"env_vars": {"A": "1"}}, False),
+        ({"working_dir": "s3://b/a.zip"}, {}, False),
+        (
+            {"working_dir": "s3://b/a.zip", "user_provided_working_dir": "/home/me"},
+            {"working_dir": "s3://b/a.zip"},
+            True,
+        ),
+        ({"pip": None, "env_vars": {}}, {}, True),
+    ],
+)
+def test_what_a_user_has_removed_is_missed(plain, shapes, theirs, ours, same):
+    """A server may fill in defaults, but none of what is the user's own."""
+
+    def code(env):
+        return {"applications": [{"import_path": "main:new", "route_prefix": "/", "runtime_env": env}]}
+
+    wish = {"applications": [{"import_path": "main:new", **({"runtime_env": ours} if ours else {})}]}
+    service = plain(primary_version=shapes.version(version="v2", ray_serve_config=code(theirs)))
+    assert (already_there(service, body(ray_serve_config=wish)) is not None) is same
+
+
+@pytest.mark.parametrize(
     ("weight", "target", "state", "there"),
     [
         (0, 10, "ROLLING_OUT", True),

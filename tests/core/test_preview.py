@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from anyservice_core import AsyncClient, Client, ConflictError, DeployAction, ServiceConfig
-from anyservice_core.effects import Report, Sleep, overheard
 from anyservice_core.models.differences import changes
 from anyservice_core.models.hiding import HIDDEN, hide
 from anyservice_core.operations.drafting import UNMADE
@@ -345,26 +344,3 @@ def test_an_update_in_place_is_previewed_too(hold, shapes):
         "~ ray_serve_config.applications.0.import_path: main:app -> main:new"
     ]
     assert found.notes == ["image_uri is ignored: an update in place keeps what the running version has"]
-
-
-# ── overheard ──
-
-
-def test_what_is_overheard_goes_on_as_it_was(hold):
-    """Reports, answers, errors and the result."""
-
-    def op():
-        yield from Report("one")
-        try:
-            yield from Sleep(1)
-        except RuntimeError:
-            yield from Report("two")
-        return "done"
-
-    heard: list[str] = []
-    assert hold(overheard(op(), heard.append)).result == "done"
-    held = overheard(op(), heard.append)
-    next(held)
-    held.send(None)
-    assert held.throw(RuntimeError("x")) == Report("two")
-    assert heard == ["one", "one", "two"]

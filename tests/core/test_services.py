@@ -171,6 +171,13 @@ def test_a_look_up_is_part_of_the_wait(talk, shapes):
     assert talk.now == 1030.0
 
 
+def test_a_look_up_that_fails_costs_a_look(talk, shapes):
+    """A control plane may be away for as long as the wait has time; its tries end with it."""
+    with pytest.raises(WaitTimeoutError, match="no answer"):
+        talk.hold(services.wait("recommender", timeout_s=60, poll_interval_s=9), [shapes.error(503)] * 30)
+    assert 1060.0 <= talk.now < 1061.0
+
+
 def test_a_poll_that_fails_is_not_repeated_on_the_side(hold, shapes):
     """The next poll is the retry, so the deadline is kept."""
     starting = shapes.service(current_state="STARTING")

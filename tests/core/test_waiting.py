@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anyservice_core.effects import Reply, Request
 from anyservice_core.errors import (
     AuthError,
     ConfigError,
@@ -126,6 +127,14 @@ def test_a_canary_needs_no_name():
     assert judge(status(), Goal.of(canary_weight=100)) == Reached()
 
 
+def test_a_wait_says_what_is_in_its_way():
+    """A canary that is another's, for instance."""
+    seen = status("ROLLING_OUT", version("v1", 90), version("v2", 10))
+    assert judge(seen, Goal.of(version="v1", canary_weight=10)) == Pending(
+        "version 'v1' is the primary one, beside a canary"
+    )
+
+
 def test_a_canary_that_is_not_to_come_fails_a_wait_without_a_name(talk):
     """After a first deploy there is none, nor after a promotion or a rollback, and it would be waited for in vain."""
     with pytest.raises(WaitFailedError, match="there is no canary, version 'v1' has all the traffic"):
@@ -197,7 +206,7 @@ def looks(*seen):
     """A way to look that sees these, one after another; errors are raised."""
     left = list(seen)
 
-    def look(_left_s):
+    def look():
         yield from ()
         one = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(one, Exception):
@@ -209,7 +218,7 @@ def looks(*seen):
 
 def waiting(look, goal=None, timeout_s: float = 10.0):
     goal = goal or Goal.of()
-    return poll(look, goal, name="recommender", began=1000.0, timeout_s=timeout_s, poll_interval_s=2.0)
+    return poll(look, goal, name="recommender", timeout_s=timeout_s, poll_interval_s=2.0)
 
 
 def test_a_wait_looks_until_the_goal(hold):
@@ -231,16 +240,14 @@ def test_a_wait_does_not_overshoot(talk):
 
 def test_a_look_has_what_is_left_of_the_wait(talk):
     """A server that stalls cannot hold it beyond its deadline."""
-    given = []
 
-    def look(left_s):
-        yield from ()
-        given.append(left_s)
+    def look():
+        yield from Request("GET", "/x")
         return status("STARTING")
 
     with pytest.raises(WaitTimeoutError):
-        talk.hold(waiting(look, timeout_s=5.0), [])
-    assert given == [5.0, 3.0, 1.0, 1.0]
+        talk.hold(waiting(look, timeout_s=5.0), [Reply(200)] * 4)
+    assert [request.within_s for request in talk.requests] == [5.0, 3.0, 1.0, 1.0]
 
 
 def test_a_wait_fails_early(talk):
