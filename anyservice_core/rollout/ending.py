@@ -37,6 +37,7 @@ def report_of(
         version_name=journal.version_name,
         version=journal.version,
         baseline_version=journal.baseline,
+        baseline_name=journal.baseline_name,
         reason=reason,
         pause=pause,
         steps=journal.steps,

@@ -91,6 +91,7 @@ class RolloutReport(_Part):
     ``baseline_version`` is the id of the version that was primary before, ``None`` when there was none;
     ``version`` that of the version that was brought. ``steps`` are those that were held, in order;
     ``steps_skipped`` says that a new service came up whole; ``orders`` are what people ordered meanwhile.
+    ``replayed`` says that the judge was asked about the past, and nothing was done to the service.
     Times are seconds since the epoch.
     """
 
@@ -100,6 +101,7 @@ class RolloutReport(_Part):
     version_name: str
     version: str | None = None
     baseline_version: str | None = None
+    baseline_name: str | None = None
     reason: str
     pause: str | None = None
     steps: tuple[StepReport, ...] = ()
@@ -109,6 +111,7 @@ class RolloutReport(_Part):
     ended_at: float
     rollout_key: str = ""
     attempt: int = 0
+    replayed: bool = False
 
     @property
     def duration_s(self) -> float:
