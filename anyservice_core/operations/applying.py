@@ -83,8 +83,11 @@ def _look(
     if not isinstance(error, ConflictError):
         yield from Report(Retrying("The deploy", error.message, attempt))
         # What was sent may still be at work: looked at too soon, it is not there yet, and is sent twice.
-        asked = getattr(error, "retry_after_s", None) or 0.0
-        yield from Sleep(min(max(SETTLE_S * attempt, asked), LONGEST_RETRY_AFTER_S), jitter=0.2)
+        asked, settled = getattr(error, "retry_after_s", None) or 0.0, SETTLE_S * attempt
+        pause = min(max(settled, asked), LONGEST_RETRY_AFTER_S)
+        yield from Sleep(
+            pause, jitter=0.2 if asked <= settled * 0.8 else 0.0
+        )  # never less than was asked for
     now = yield from reread()
     found = judge(body, before, now)
     if isinstance(found, Arrived):
