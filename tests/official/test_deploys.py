@@ -19,7 +19,10 @@ from tests.official.states import APP, V2, rolling_out, running, terminated
 
 @dataclass(frozen=True)
 class Case:
-    """One deploy; ``config`` goes over an application called svc, ``files`` lie in a folder that ``{folder}`` names."""
+    """One deploy; ``config`` goes over an application called svc, ``files`` lie in a folder that ``{folder}`` names.
+
+    A file whose text is an arrow and a path is a link to there.
+    """
 
     says: str
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -36,6 +39,12 @@ OWN_PATH = (
 TYPED_DIR = {"apply.body.ray_serve_config.applications.0.runtime_env.user_provided_working_dir": OWN_PATH}
 TYPED_MODULES = {"apply.body.ray_serve_config.applications.0.runtime_env.user_provided_py_modules": OWN_PATH}
 SECRETS = {"pkg_1.zip.body..env": "A file of secrets stays where it is unless `excludes` says `!.env`."}
+KEYS = "A key stays where it is unless `excludes` brings it in by name, and its name is told."
+INCLUDED = "The official client sends `-r more.txt` as it is, for a file that is not where pip runs."
+ADDRESS = (
+    "The official client takes the checksum of an address for a comment, so that nothing is checked any more."
+)
+PIP = "apply.body.ray_serve_config.applications.0.runtime_env.pip"
 FILES = {"main.py": "app = 1", "lib/tool.py": "x = 1", "notes.md": "text", "data/big.bin": "0"}
 
 CASES = [
@@ -157,6 +166,33 @@ CASES = [
         on_purpose=TYPED_DIR,
     ),
     Case(
+        "key files",
+        {"working_dir": "{folder}"},
+        files={**FILES, "certs/tls.key": "k", "id_rsa": "k", "credentials.json": "{}"},
+        on_purpose={
+            **TYPED_DIR,
+            **{f"pkg_1.zip.body.{name}": KEYS for name in ("certs/tls.key", "id_rsa", "credentials.json")},
+        },
+    ),
+    Case(
+        "links within the folder",
+        {"working_dir": "{folder}"},
+        files={**FILES, "tool.py": "-> lib/tool.py", "twin": "-> lib"},
+        on_purpose=TYPED_DIR,
+    ),
+    Case(
+        "excludes that bring back",
+        {"working_dir": "{folder}", "excludes": ["*.md", "*.bin", "!notes.md"]},
+        files=FILES,
+        on_purpose=TYPED_DIR,
+    ),
+    Case(
+        "a folder in which all is left out",
+        {"working_dir": "{folder}", "excludes": ["*.pyc"]},
+        files={"a.py": "", "lib/a.pyc": "x", "lib/__pycache__/a.pyc": "x", "venv/bin/python": "x"},
+        on_purpose=TYPED_DIR,
+    ),
+    Case(
         "a folder with an empty one in it",
         {"working_dir": "{folder}"},
         files={"a.py": "", "empty/": ""},
@@ -191,6 +227,23 @@ CASES = [
         "requirements in a file",
         {"requirements": "{folder}/requirements.txt"},
         files={"requirements.txt": "# tools\nnumpy==1.0\n\nx[y]>=2 # why\n"},
+    ),
+    Case(
+        "requirements with options",
+        {"requirements": "{folder}/requirements.txt"},
+        files={"requirements.txt": "--index-url https://pypi.test/simple\nnumpy==1.0 --hash=sha256:1\n"},
+    ),
+    Case(
+        "requirements that include others",
+        {"requirements": "{folder}/requirements.txt"},
+        files={"requirements.txt": "-r more.txt\n", "more.txt": "numpy==1.0\n"},
+        on_purpose={f"{PIP}.0": INCLUDED},
+    ),
+    Case(
+        "requirements at an address with a checksum",
+        {"requirements": "{folder}/requirements.txt"},
+        files={"requirements.txt": "x @ https://x.test/x.zip#sha256=1\n"},
+        on_purpose={f"{PIP}.0": ADDRESS},
     ),
     Case(
         "an application's own requirements in a file",
@@ -241,7 +294,9 @@ def test_a_deploy_changes_the_same(both, tmp_path, case):
     for name, text in case.files.items():
         file = tmp_path / "app" / name
         (file if name.endswith("/") else file.parent).mkdir(parents=True, exist_ok=True)
-        if not name.endswith("/"):
+        if text.startswith("-> "):
+            file.symlink_to(text.removeprefix("-> "))
+        elif not name.endswith("/"):
             file.write_text(text)
     both.prepare = case.before
     config = {"name": "svc", "applications": [APP], **filled(case.config, tmp_path / "app")}

@@ -191,6 +191,27 @@ def test_what_ours_refuses_on_purpose(both, tmp_path):
     assert "exclude" in ours.text
 
 
+def test_a_link_out_of_the_folder_is_no_way_out(both, tmp_path):
+    """On purpose: the official client sends what lies behind it, ours names the link."""
+    (tmp_path / "secrets.txt").write_text("KEY=1")
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "notes.txt").symlink_to("../secrets.txt")
+    arguments = {"config": {**CONFIG, "working_dir": str(tmp_path / "app")}}
+    theirs, ours = both.theirs("deploy", arguments), both.ours("deploy", arguments)
+    assert (theirs.error, ours.error) == (None, "ConfigError")
+    assert "notes.txt is a link out of the folder" in ours.text
+    assert changes(ours.requests) == []
+
+
+def test_a_requirement_on_this_machine_is_refused(both, tmp_path):
+    """On purpose: the official client passes a path on, which pip does not find where it runs."""
+    (tmp_path / "requirements.txt").write_text("numpy\n-e ./lib\n")
+    arguments = {"config": {**CONFIG, "requirements": str(tmp_path / "requirements.txt")}}
+    theirs, ours = both.theirs("deploy", arguments), both.ours("deploy", arguments)
+    assert (theirs.error, ours.error) == (None, "ConfigError")
+    assert "requirements.txt, line 2" in ours.text
+
+
 def test_two_services_of_one_name_are_no_guess(both):
     """On purpose: the official client ends whichever comes first, ours names both and ends none."""
     both.prepare = twice
