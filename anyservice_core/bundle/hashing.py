@@ -28,7 +28,7 @@ DIGEST: Final = 32  # bytes
 _AT_ONCE: Final = min(
     8, (os.cpu_count() or 1) + 1
 )  # disks and networks like to be asked for several things too
-_AHEAD: Final = 4
+_AHEAD: Final = _AT_ONCE
 _BATCH: Final = 16 * PIECE
 _A_FILE: Final = PIECE // 16
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in a file's place would wait for ever

@@ -30,7 +30,7 @@ _SMALL: Final = 1 << 16
 _CHUNK: Final = 1 << 18
 _LEVEL: Final = 1
 _WORTH_IT: Final = 0.9
-_SAMPLES, _SAMPLE = 4, 1 << 12
+_SAMPLES, _SAMPLE = 4, 1 << 10
 
 
 class _Piece(NamedTuple):

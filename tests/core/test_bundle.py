@@ -115,7 +115,7 @@ def app(tmp_path):
 # ── the same everywhere ──
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(trees, st.integers(2, 2_000_000_000))
 def test_the_same_tree_is_the_same_bundle(tree, seed):
     """Its place, times, modes and the order of its folders have no say, neither in the name nor in the zip."""
@@ -139,7 +139,7 @@ few = st.dictionaries(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(few, few)
 def test_another_content_is_another_bundle(one, other):
     """Two trees have one name only if they are one."""
@@ -148,7 +148,7 @@ def test_another_content_is_another_bundle(one, other):
         assert same == (one == other)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(trees, st.booleans())
 def test_what_is_in_the_zip_is_what_is_in_the_folder(tree, shrinks):
     """However it is packed: whole or in pieces, compressed or straight from the disk."""
@@ -158,7 +158,7 @@ def test_what_is_in_the_zip_is_what_is_in_the_folder(tree, shrinks):
         assert unzipped(zipped(root)) == {"app/": b"", **{f"app/{n}": c for n, c in tree.items()}}
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(trees, st.integers(1, 200), st.integers(1, 5), st.booleans())
 def test_a_zip_that_outgrows_32_bits_is_read_like_any(tree, limit, most, shrinks):
     """Sizes, places and counts go into wider fields; here from a few on."""

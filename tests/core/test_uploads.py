@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
+
+import httpx
 import pytest
 
-from anyservice_core import ServiceConfig
+from anyservice_core import Client, ServiceConfig
 from anyservice_core.bundle import Bundling, Done, Hashed, LeftOut, Member, Tree
 from anyservice_core.effects import Call, Upload
 from anyservice_core.errors import ConfigError, RejectedError, TransportError
 from anyservice_core.operations.bundles import upload_all
+from anyservice_core.testing import HOST, TOKEN, FakePlane
 
 CONFIG = ServiceConfig(name="recommender", applications=[{"import_path": "main:app"}])
 LOCAL = CONFIG.options(working_dir="app")
@@ -117,6 +121,63 @@ def test_a_storage_that_is_not_asked_by_http_is_said_so_before_anything_is_packe
     """Better than a PUT to a URL that is not one."""
     with pytest.raises(ConfigError, match="smart_open"):
         talk.hold(upload_all(LOCAL, "cld_1"), [*LOOKED_AT, place(url_scheme="smart_open")])
+
+
+# ── with a plane ──
+
+
+@pytest.fixture
+def plane():
+    with FakePlane() as one:
+        yield one
+
+
+@pytest.fixture
+def app(tmp_path):
+    (tmp_path / "main.py").write_text("app = 1")
+    (tmp_path / "weights.bin").write_bytes(random.Random(1).randbytes(100_000))
+    return tmp_path
+
+
+def before_the_upload(plane, act):
+    """A client of ``plane`` with which something happens when a bundle has its name and no upload has begun."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if "presigned" in request.url.path:
+            act()
+        return plane.transport.handler(request)
+
+    return Client(HOST, TOKEN, transport=httpx.MockTransport(handle))
+
+
+@pytest.mark.parametrize("name", ["main.py", "weights.bin"])
+def test_what_changed_since_it_got_its_name_is_not_stored_under_it(plane, app, name):
+    """Neither what is packed nor what is sent from where it lies; the next deploy sends it under its own."""
+    config = CONFIG.options(working_dir=str(app))
+    file = app / name
+
+    def change():
+        file.write_bytes(bytes(reversed(file.read_bytes())))
+
+    with (
+        before_the_upload(plane, change) as client,
+        pytest.raises(ConfigError, match=f"working_dir: {name} changed while it was being packed"),
+    ):
+        client.prepare(config)
+    with plane.client() as client:
+        uri = client.prepare(config).working_dir
+    stored = [request for request in plane.requests if request.startswith("PUT /plane/v1/bundles")]
+    assert stored == [f"PUT /plane/v1/bundles/{uri.rpartition('/')[2]}"]
+
+
+def test_what_arrives_is_the_folder(plane, app):
+    """Unpacked on the other side, byte for byte."""
+    with plane.client() as client:
+        uri = client.prepare(CONFIG.options(working_dir=str(app))).working_dir
+    there = plane.bundles.directory(uri)
+    assert {file.name: file.read_bytes() for file in there.iterdir()} == {
+        file.name: file.read_bytes() for file in app.iterdir()
+    }
 
 
 # ── what of a config is local ──
