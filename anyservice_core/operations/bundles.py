@@ -79,13 +79,12 @@ def upload_all(config: ServiceConfig, cloud_id: str, *, upload: bool = True) -> 
     """
     if not has_local(config):
         return config
-    uploads = _Uploads(cloud_id, _excludes(config), upload=upload)
-    changed: dict[str, Any] = yield from uploads.part(
-        config.model_dump(include={"working_dir", "py_modules"})
-    )
-    changed["applications"] = yield from uploads.applications(config)
-    if isinstance(config.requirements, str):
+    changed: dict[str, Any] = {}
+    if isinstance(config.requirements, str):  # first, since a mistake there is found at once
         changed["requirements"] = yield from Call(bundle.read_requirements, (config.requirements,))
+    uploads = _Uploads(cloud_id, _excludes(config), upload=upload)
+    changed |= yield from uploads.part(config.model_dump(include={"working_dir", "py_modules"}))
+    changed["applications"] = yield from uploads.applications(config)
     return config.options(**{name: value for name, value in changed.items() if value is not None})
 
 
@@ -111,6 +110,8 @@ class _Uploads:
         """A mapping with ``working_dir``, ``py_modules`` and ``pip``: uploaded, and read."""
         changed = dict(part)
         excludes = (*(part.get("excludes") or ()), *self.excludes)
+        if isinstance(file := part.get("pip"), str):
+            changed["pip"] = yield from Call(bundle.read_requirements, (file,))
         if folder := part.get("working_dir"):
             changed["working_dir"] = yield from self.one(folder, excludes, module=False)
         if modules := part.get("py_modules"):
@@ -118,8 +119,6 @@ class _Uploads:
             for module in modules:
                 uris.append((yield from self.one(module, excludes, module=True)))  # noqa: PERF401  # no yield in there
             changed["py_modules"] = uris
-        if isinstance(file := part.get("pip"), str):
-            changed["pip"] = yield from Call(bundle.read_requirements, (file,))
         return changed
 
     def one(self, path: str, excludes: tuple[str, ...], *, module: bool) -> Op[str]:

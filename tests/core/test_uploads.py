@@ -208,7 +208,7 @@ def test_uris_pass_unchanged(hold, uri):
 def test_modules_requirements_and_excludes_go_along(hold, place):
     """All that is local is resolved, with the user's patterns."""
     config = CONFIG.options(py_modules=["lib"], requirements="requirements.txt", excludes=["*.bin"])
-    talk = hold(upload_all(config, "cld_1"), *LOOKED_AT, place(file_exists=True), ["numpy==2"])
+    talk = hold(upload_all(config, "cld_1"), ["numpy==2"], *LOOKED_AT, place(file_exists=True))
     assert walks(talk) == [("lib", ("*.bin",), True)]
     assert talk.result.py_modules == ["s3://b/pkg_1.zip"]
     assert talk.result.requirements == ["numpy==2"]
@@ -219,7 +219,7 @@ def test_an_application_s_own_folder_and_requirements_are_sent(hold, place):
     own = {"working_dir": "app", "pip": "requirements.txt"}
     applications = [{"import_path": "a:a", "runtime_env": own}, {"import_path": "b:b", "runtime_env": own}]
     config = CONFIG.options(applications=applications)
-    talk = hold(upload_all(config, "cld_1"), *LOOKED_AT, place(file_exists=True), ["numpy"], ["numpy"])
+    talk = hold(upload_all(config, "cld_1"), ["numpy"], *LOOKED_AT, place(file_exists=True), ["numpy"])
     resolved = {"working_dir": "s3://b/pkg_1.zip", "pip": ["numpy"]}
     assert [a["runtime_env"] for a in talk.result.applications] == [resolved, resolved]
 
