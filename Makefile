@@ -61,6 +61,7 @@ test-core: .venv/ready
 	$(PYTEST) -m "not real and not airflow and not prefect and not official"
 
 test-real: .venv/ready
+	@scripts/prometheus
 	$(PYTEST) -m "real and not airflow and not prefect and not official"
 
 test-airflow: .venv/ready
