@@ -25,8 +25,11 @@ __all__ = [
 ]
 
 NOTHING: Final = "\N{EN DASH}"
-# What HTML and UTF-8 have no place for: control characters, halves of surrogate pairs, noncharacters.
-_NOT_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# What HTML and UTF-8 have no place for, and what turns the order of letters round for the rest of a line: control
+# characters, halves of surrogate pairs, noncharacters.
+_NOT_TEXT: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
 
 
 class Word(NamedTuple):

@@ -51,7 +51,9 @@ def cell(text: object) -> str:
 
 
 def _value(fact: Fact) -> str:
-    return f"`{clean(fact.value).replace('`', chr(39))}`" if fact.code else cell(fact.value)
+    if not fact.code:
+        return cell(fact.value)
+    return f"`{' '.join(clean(fact.value).split()).replace('`', chr(39))}`"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

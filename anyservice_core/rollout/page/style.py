@@ -120,7 +120,8 @@ table{border-collapse:collapse;width:100%;font-size:.9375rem}
 th,td{padding:.4rem .75rem .4rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 th{font-size:.8125rem;color:var(--muted);font-weight:600;white-space:nowrap}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.stack td:not(:last-child){white-space:nowrap}
+.stack td:is([data-head=UTC],[data-head=What],[data-head=Weight],[data-head=Seen],[data-head=Watched],
+[data-head=Held],[data-head=Verdict],[data-head=Order]){white-space:nowrap}
 td time{white-space:nowrap;font-variant-numeric:tabular-nums}
 td ul{margin:0;padding-left:1rem}
 .wide{overflow-x:auto}
@@ -136,7 +137,6 @@ h1{font-size:1.5rem}
 .stack thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
 .stack tr{padding:.6rem 0;border-bottom:1px solid var(--line)}
 .stack td{border:0;padding:.1rem 0;text-align:left}
-.stack td:not(:last-child){white-space:normal}
 .stack td[data-head]::before{content:attr(data-head) " ";color:var(--muted);font-size:.8125rem;font-weight:600}
 .verdicts li{padding-left:0;text-indent:0}
 }

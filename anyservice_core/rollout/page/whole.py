@@ -106,8 +106,10 @@ def _course(report: RolloutReport, known: History, scale: Scale) -> Markup | Non
 
 def _in_short(report: RolloutReport) -> str:
     passed, held = sum(step.phase is Phase.SUCCESSFUL for step in report.steps), len(report.steps)
-    steps = "1 step was held" if held == 1 else f"{held} steps were held"
-    return f"{steps}, and {'none' if not passed else 'all' if passed == held else passed} of them passed."
+    if held == 1:
+        return f"1 step was held, and {'passed' if passed else 'did not pass'}."
+    many = "all" if passed == held else f"{passed} of them" if passed else "none"
+    return f"{held} steps were held, and {many} passed."
 
 
 def _sign(event: Event, known: History) -> Markup:
