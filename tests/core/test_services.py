@@ -14,10 +14,11 @@ from anyservice_core.errors import (
     UnavailableError,
     WaitTimeoutError,
 )
-from anyservice_core.models import ServiceState
-from anyservice_core.operations import services
+from anyservice_core.models import ServiceConfig, ServiceState
+from anyservice_core.operations import inside, services
 from anyservice_core.operations.listing import listing
 from anyservice_core.settings import Workspace
+from anyservice_core.testing import FakePlane
 
 ROLLBACK = "POST /api/v2/services-v2/service2_1/rollback"
 
@@ -87,6 +88,32 @@ def test_a_workspace_says_which_service_and_where(talk, shapes):
     assert (asked["name"], asked["cloud_id"], asked["project_id"]) == ("recommender", "cld_1", "prj_1")
     talk.hold(services.glance("recommender", project="prj_2"), [shapes.page(shapes.service())])
     assert "cloud_id" not in talk.requests[-1].params
+
+
+def test_a_workspace_s_code_is_what_is_deployed(talk, shapes):
+    """By its name; an application that brings its own, or a config that does, keeps it."""
+    talk.workspace = Workspace("expwrk_1", None)
+    ours = shapes.result({"id": "expwrk_1", "name": "recommender"})
+    own = {"import_path": "b:b", "runtime_env": {"working_dir": "s3://b/b.zip"}}
+    config = ServiceConfig(applications=[{"import_path": "a:a", "runtime_env": {"pip": ["x"]}}, own])
+    made = talk.hold(inside.completed(config), [ours]).result
+    assert made.name == "recommender"
+    assert made.applications == [
+        {"import_path": "a:a", "runtime_env": {"working_dir": ".", "pip": ["x"]}},
+        own,
+    ]
+    config = config.options(name="other", working_dir="s3://b/a.zip")
+    assert talk.hold(inside.completed(config), []).result == config
+
+
+def test_57_services_are_three_requests():
+    """Two pages, and the name of the one project that they are in."""
+    with FakePlane() as plane, plane.client() as client:
+        for number in range(57):
+            client.deploy(ServiceConfig(name=f"svc-{number}", applications=[{"import_path": "main:app"}]))
+        plane.requests.clear()
+        assert len(list(client.list())) == 57
+        assert len(plane.requests) == 3
 
 
 def test_a_glance_by_id_is_one_request(hold, shapes):
