@@ -64,7 +64,9 @@ def _is_due(plan: RolloutPlan, journal: Journal, metric: Metric, tally: Tally, s
     step = plan.step_at(journal.weight) if journal.weight is not None else None
     if not journal.settled or step is None or journal.seen_at is None:
         return False
-    return due(metric, tally, journal.seen_at, seen.at, last_look=journal.baked_s >= step.bake)
+    over_s = journal.baked_s - step.bake
+    unseen = over_s >= 0 and tally.at is not None and seen.at - tally.at > over_s
+    return due(metric, tally, journal.seen_at, seen.at, last_look=unseen)
 
 
 def _target(metric: Metric, tally: Tally, journal: Journal, seen: Observation) -> Target | None:

@@ -300,3 +300,13 @@ def test_what_was_ordered_before_a_pause_is_not_obeyed_again_after_it(stage: Any
     stage.plane.advance(60)
     ordered("promote", reason="we looked at it")
     assert stage.run(plan={"bake": "1m"}, journal=stage.journal).outcome is Outcome.SUCCEEDED
+
+
+def test_a_gate_that_holds_for_long_is_no_reason_to_count_at_every_look(stage: Any, ordered: Any) -> None:
+    """The end of the bake is one more reading; then the plan's interval holds, however long people take."""
+    stage.first()
+    ordered("approve", waits(stage, "10", for_s=240))
+    stage.run(plan={"steps": APPROVED})
+    (asked,) = [event.at for event in stage.events if event.data.get("gate") == "10"]
+    measured = [e for e in stage.events if e.kind.value == "measured" and asked < e.at <= asked + 240]
+    assert 35 <= len(measured) <= 48  # every 5 seconds, looked for every 2
