@@ -113,21 +113,21 @@ BANDS = {"success": {"max": 0.9}, "failure": {"min": 0.97}}
             {"consecutive_success_limit": 2},
             [G, G],
             Phase.INCONCLUSIVE,
-            "2 times in a row, and more than 2 are",
+            "passed 2 in a row, and 3 are needed",
         ),
-        ({"consecutive_success_limit": 2}, [G, G, G], Phase.SUCCESSFUL, "passed more than 2 times in a row"),
-        ({"consecutive_success_limit": 0}, [G], Phase.SUCCESSFUL, "passed more than 0 times in a row"),
+        ({"consecutive_success_limit": 2}, [G, G, G], Phase.SUCCESSFUL, "passed 3 times in a row"),
+        ({"consecutive_success_limit": 0}, [G], Phase.SUCCESSFUL, "passed once in a row"),
         (
             {"consecutive_success_limit": 1, "failure_limit": 9},
             [G, B, G],
             Phase.INCONCLUSIVE,
-            "once in a row",
+            "passed 1 in a row, and 2 are needed",
         ),
         (
             {"consecutive_success_limit": 1, "failure_limit": 9},
             [G, G, B, G],
             Phase.SUCCESSFUL,
-            "more than once",
+            "passed 2 times in a row",
         ),
         ({"consecutive_success_limit": 1, "failure_limit": 1}, [G, G, B, B], Phase.FAILED, "failed 2 of 4"),
         ({"consecutive_success_limit": 0}, [G, N], Phase.INCONCLUSIVE, "neither yes nor no"),
@@ -290,9 +290,11 @@ def test_a_comparison_says_which_way_it_was_decided() -> None:
     )
     assert alone.numbers["evidence_fine"] > alone.numbers["needed_fine"]
     one_sided = compared((0, 0, 0, 0), (0, 0, 500, 3))
-    assert one_sided.message.startswith(
-        "canary without requests, primary 3 bad of 500 (0.6 %): too little to tell"
+    assert one_sided.message == (
+        "canary without requests, primary 3 bad of 500 (0.6 %): no request has reached the canary"
     )
+    quiet = compared((0, 0, 0, 0), (100, 0, 900, 0))
+    assert quiet.message.endswith("too little to tell, at odds of 2.2 to 1 that it is fine (20 needed)")
 
 
 def test_a_canary_that_nobody_calls_is_not_passed() -> None:
@@ -320,7 +322,9 @@ def test_a_canary_alone_above_the_rate_is_not_common_mode() -> None:
     alone = compared((0, 0, 0, 0), (100, 6, 900, 4))
     assert alone.phase is Phase.INCONCLUSIVE
     assert not alone.common_mode
-    assert "too little to tell; more than 2 times the primary's rate, at odds of" in alone.message
+    assert alone.message.endswith(
+        "too little to tell, at odds of 1.8 to 1 for more than 2 times the primary's rate (20 needed)"
+    )
 
 
 def test_what_was_proven_once_stands_unless_it_is_refuted() -> None:

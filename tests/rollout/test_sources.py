@@ -23,8 +23,13 @@ PROMETHEUS = {
     "requests": "all{v='{{ version.id }}'}[{{ window }}]",
 }
 METRICS = {
-    "web": {"name": "errors", "provider": {"web": WEB}, "compare": {}},
-    "prometheus": {"name": "errors", "provider": {"prometheus": PROMETHEUS}, "compare": {}},
+    "web": {"name": "errors", "provider": {"web": WEB}, "compare": {}, "interval": "20s"},
+    "prometheus": {
+        "name": "errors",
+        "provider": {"prometheus": PROMETHEUS},
+        "compare": {},
+        "interval": "30s",
+    },
     "probe": {
         "name": "errors",
         "provider": {"probe": {"path": "/predict", "requests": 5}},
@@ -32,9 +37,9 @@ METRICS = {
     },
     "probe, compared": {
         "name": "errors",
-        "provider": {"probe": {"requests": 40}},
+        "provider": {"probe": {"requests": 60}},
         "compare": {},
-        "interval": "5s",
+        "interval": "20s",
     },
 }
 
@@ -71,7 +76,7 @@ def test_a_good_canary_is_promoted(stage: Any, source: str) -> None:
     """Each source has enough to say within its bake."""
     stage.first()
     everything(stage, lambda _: 0)
-    report = stage.run(plan={"metrics": [METRICS[source]], "bake": "10m"})
+    report = stage.run(plan={"metrics": [METRICS[source]], "steps": [10], "bake": "3m"})
     assert report.outcome == "succeeded"
     assert stage.primary == stage.version()
     assert {finding.phase for step in report.steps for finding in step.findings} == {"successful"}
@@ -82,7 +87,7 @@ def test_a_bad_canary_is_taken_back(stage: Any, source: str) -> None:
     """And the report says with which numbers."""
     stage.first()
     everything(stage, lambda canary: 30 if canary else 0)
-    report = stage.fails(RolledBackError, plan={"metrics": [METRICS[source]], "bake": "10m"})
+    report = stage.fails(RolledBackError, plan={"metrics": [METRICS[source]], "steps": [10], "bake": "3m"})
     assert report["reason"].startswith("errors: ")
     assert stage.canary is None
 
@@ -92,7 +97,7 @@ def test_what_hits_both_versions_pauses(stage: Any, source: str) -> None:
     """Going back would not help."""
     stage.first()
     everything(stage, lambda _: 30)
-    report = stage.fails(RolloutPausedError, plan={"metrics": [METRICS[source]], "bake": "10m"})
+    report = stage.fails(RolloutPausedError, plan={"metrics": [METRICS[source]], "steps": [10], "bake": "3m"})
     assert report["pause"] == "common-mode"
 
 
@@ -106,7 +111,7 @@ def test_the_same_in_the_other_colour(stage: Any) -> None:
 
     async def later() -> Any:
         async with stage.plane.async_client() as client:
-            plan = stage.plan(metrics=[*metrics, smoke], steps=[10], bake="10m")
+            plan = stage.plan(metrics=[*metrics, smoke], steps=[10], bake="3m")
             return await client.rollout(stage.config(), plan)
 
     assert anyio.run(later).outcome == "succeeded"
