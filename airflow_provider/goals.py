@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from anyservice_core import ServiceStatus, WaitFailedError
-from anyservice_core.operations.waiting import Failed, Goal, Pending, judge
+from anyservice_core.operations.goals import Failed, Goal, Pending, judge
 
 __all__ = ["judged"]
 

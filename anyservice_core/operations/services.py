@@ -12,9 +12,10 @@ from anyservice_core.models.mapping import status_from_wire
 from anyservice_core.models.status import ServiceStatus
 from anyservice_core.models.wire import RollbackService, ServiceWire
 from anyservice_core.operations import directory
+from anyservice_core.operations.goals import Goal
 from anyservice_core.operations.lookup import SERVICES, by_id, locate
 from anyservice_core.operations.sending import ATTEMPTS, backoff, exchange, send
-from anyservice_core.operations.waiting import Goal, poll
+from anyservice_core.operations.waiting import poll
 
 __all__ = ["archive", "delete", "glance", "percent", "rollback", "status", "terminate", "wait"]
 

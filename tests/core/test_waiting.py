@@ -15,7 +15,7 @@ from anyservice_core.errors import (
 )
 from anyservice_core.models import ServiceState, ServiceStatus, ServiceVersionState, ServiceVersionStatus
 from anyservice_core.models.config import ServiceConfig
-from anyservice_core.operations.waiting import (
+from anyservice_core.operations.goals import (
     LONE_POLLS,
     UNHEALTHY_POLLS,
     Failed,
@@ -23,8 +23,8 @@ from anyservice_core.operations.waiting import (
     Pending,
     Reached,
     judge,
-    poll,
 )
+from anyservice_core.operations.waiting import poll
 
 CONFIG = ServiceConfig(name="recommender", applications=[{"import_path": "main:app"}])
 
