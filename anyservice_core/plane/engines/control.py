@@ -21,17 +21,17 @@ __all__ = ["MAX_PATH", "ControlServer", "ask", "reply_to"]
 MAX_PATH = 107  # bytes, the kernel's limit on a Unix socket's path
 MAX_LINE = 1 << 20
 
-Answer = Callable[[], Mapping[str, Any]]
+Answer = Callable[..., Mapping[str, Any]]
 
 
-def ask(path: Path, op: str, *, timeout_s: float = 0.5) -> dict[str, Any] | None:
-    """Send ``op`` and return the answer, or ``None`` if none came in time."""
+def ask(path: Path, op: str, *, timeout_s: float = 0.5, **details: Any) -> dict[str, Any] | None:
+    """Send ``op`` with its ``details`` and return the answer, or ``None`` if none came in time."""
     deadline = time.monotonic() + timeout_s
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout_s)
             connection.connect(str(path))
-            connection.sendall(json.dumps({"op": op}).encode() + b"\n")
+            connection.sendall(json.dumps({"op": op, **details}).encode() + b"\n")
             answer = json.loads(_read_line(connection, deadline))
     except (OSError, ValueError):
         return None
@@ -52,11 +52,10 @@ def _read_line(connection: socket.socket, deadline: float) -> bytes:
 def reply_to(line: bytes, answers: Mapping[str, Answer]) -> dict[str, Any]:
     """Answer one request line; a line that makes no sense gets an ``error`` and harms nothing."""
     try:
-        op = json.loads(line)["op"]
-        answer = answers[op]
+        request = dict(json.loads(line))
+        return dict(answers[request.pop("op")](**request))
     except (ValueError, KeyError, TypeError):
         return {"error": f"expected a line like {{'op': 'status'}}; known: {', '.join(sorted(answers))}"}
-    return dict(answer())
 
 
 class ControlServer:

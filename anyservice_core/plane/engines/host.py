@@ -37,14 +37,19 @@ class Stopped(BaseException):
 
 
 class Host:
-    """What a running host knows of itself and says when asked."""
+    """What a running host knows of itself and says when asked.
+
+    It is started for one generation of a version; what is said and reported is of that one, unless
+    another is named.
+    """
 
     def __init__(self, folder: HostDir) -> None:
-        options = folder.read("spec") or {}
+        self.generation = min(folder.generations(), default=1)
+        self.folder = folder.of(self.generation)
+        options = self.folder.read("spec") or {}
         self.options: Mapping[str, Any] = options
         self.spec = VersionSpec.from_dict(options["version"])
-        self._folder = folder
-        self._status = Observed(EngineState.STARTING, message="starting its host")
+        self._status = {self.generation: Observed(EngineState.STARTING, message="starting its host")}
         self._control = ControlServer(Path(options["socket"]), {"status": self.status, "stop": self.stop})
         self._said_at = time.monotonic()
         self.stale_after_s = math.inf  # a host that polls sets it: then old news is bad news
@@ -58,8 +63,11 @@ class Host:
     def close(self) -> None:
         self._control.close()
 
-    def status(self) -> Mapping[str, Any]:
-        now = self._status
+    def status(self, generation: int | None = None) -> Mapping[str, Any]:
+        """Say how a generation is doing; nothing of one that was not heard of yet."""
+        now = self._status.get(generation or self.generation)
+        if now is None:
+            return {}
         age_s = time.monotonic() - self._said_at
         if age_s > self.stale_after_s:
             now = Observed(EngineState.UNHEALTHY, now.address, f"its last check has hung for {age_s:.0f} s")
@@ -71,38 +79,43 @@ class Host:
         os.kill(os.getpid(), signal.SIGTERM)
         return {"stopping": True}
 
-    def report(self, state: EngineState, message: str = "", address: tuple[str, int] | None = None) -> None:
-        self._status = Observed(state, address or self._status.address, message)
+    def report(self, state: EngineState, message: str = "", *, generation: int | None = None) -> None:
+        number = generation or self.generation
+        known = self._status.get(number)
+        self._status[number] = Observed(state, known.address if known else None, message)
         self._said_at = time.monotonic()
 
-    def ready(self, address: tuple[str, int]) -> None:
-        """Say that the version serves at ``address``."""
-        self._folder.write_once("ready", {"address": list(address)})
-        self.report(EngineState.RUNNING, address=address)
+    def ready(self, address: tuple[str, int], *, generation: int | None = None) -> None:
+        """Say that it serves at ``address``."""
+        number = generation or self.generation
+        self.folder.of(number).write_once("ready", {"address": list(address)})
+        self._status[number] = Observed(EngineState.RUNNING, address)
+        self._said_at = time.monotonic()
 
-    def overlay(self, requirements: Sequence[str]) -> list[str]:
+    def overlay(self, requirements: Sequence[str], *, generation: int | None = None) -> list[str]:
         """Install ``requirements`` if need be; return the import path that has them, or nothing for none."""
         if not requirements:
             return []
-        self.report(EngineState.STARTING, f"installing {len(requirements)} requirement(s)")
+        said = f"installing {len(requirements)} requirement(s)"
+        self.report(EngineState.STARTING, said, generation=generation)
         return [str(overlay(requirements, Path(self.options["overlays"])))]
 
     def link(self, name: str, target: Path) -> None:
         """Let people find from the host's folder what must lie elsewhere."""
         with contextlib.suppress(OSError):
-            (self._folder.path / name).symlink_to(target)
+            (self.folder.path / name).symlink_to(target)
 
-    def fail(self, message: str) -> None:
-        """Leave the reason for whoever asks after this process ended."""
-        self._folder.write_once("failed", {"message": message})
+    def fail(self, message: str, *, generation: int | None = None) -> None:
+        """Leave the reason for whoever asks, also after this process ended."""
+        self.folder.of(generation or self.generation).write_once("failed", {"message": message})
 
     def _record(self) -> None:
         """Name ourselves on disk, for the case that the plane was killed before it could."""
         session = Session.of_leader(os.getpid(), os.environ.get(MARK, ""))
         common = {"engine": self.options["engine"], "socket": self.options["socket"]}
         record = {**common, "pid": os.getpid(), "started_at": time.time(), **session.to_dict()}
-        if (self._folder.read("host") or {}).get("sid") != session.sid:
-            self._folder.write("host", record)
+        if (self.folder.read("host") or {}).get("sid") != session.sid:
+            self.folder.write("host", record)
 
 
 def run(serve: Callable[[Host], None]) -> NoReturn:

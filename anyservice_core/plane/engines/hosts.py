@@ -22,7 +22,7 @@ from .hostdir import HostDir, prune
 from .sessions import MARK, Session
 from .verdict import Seen, judge
 
-__all__ = ["HostEngine"]
+__all__ = ["HostEngine", "session_of"]
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -77,7 +77,7 @@ class HostEngine:
     def start(self, spec: VersionSpec) -> None:
         self.check()
         host = self._dir(spec.version_id)
-        if (old := _session(host)) is not None:
+        if (old := session_of(host)) is not None:
             spawn.reap()
             if old.leader_alive():
                 return
@@ -93,7 +93,7 @@ class HostEngine:
 
     def stop(self, version_id: str) -> None:
         host = self._dir(version_id)
-        session = _session(host)
+        session = session_of(host)
         if session is None:
             return
         spawn.reap()
@@ -128,9 +128,7 @@ class HostEngine:
         host.clear()
         host.create()
         prune(self._hosts)
-        common = {"engine": self.name, "socket": str(self._socket(spec.version_id))}
-        own = {"overlays": str(self._state_dir / "overlays"), **self.host_options(spec.version_id)}
-        host.write("spec", {"version": spec.to_dict(), **common, **own})
+        host.write("spec", self._written(spec))
         variables = {**self.host_variables(spec), MARK: mark}
         try:
             pid = spawn.spawn(
@@ -141,7 +139,17 @@ class HostEngine:
         except OSError as error:
             raise PlaneError(f"Cannot start a host with {self._python}: {error}.") from error
         session = Session.of_leader(pid, mark)
-        host.write("host", {**common, "pid": pid, "started_at": time.time(), **session.to_dict()})
+        record = {"pid": pid, "started_at": time.time(), **session.to_dict()}
+        host.write("host", {**self._common(spec.version_id), **record})
+
+    def _common(self, version_id: str) -> dict[str, str]:
+        return {"engine": self.name, "socket": str(self._socket(version_id))}
+
+    def _written(self, spec: VersionSpec) -> dict[str, Any]:
+        """What a host is told in writing."""
+        own = {"overlays": str(self._state_dir / "overlays"), **self.host_options(spec.version_id)}
+        told = {"version": spec.to_dict(), "asked_at": time.time()}
+        return {**told, **self._common(spec.version_id), **own}
 
     def _socket(self, version_id: str) -> Path:
         self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -168,7 +176,7 @@ class HostEngine:
 
     def _observe(self, version_id: str) -> Observed:
         host = self._dir(version_id)
-        session = _session(host)
+        session = session_of(host)
         if session is None:
             return judge(Seen(known=False))
         spawn.reap()
@@ -188,13 +196,14 @@ class HostEngine:
         if answer is not None:
             self._last[version_id] = (now, answer)
         record = host.read("host") or {}
+        asked_at = (host.read("spec") or {}).get("asked_at") or record.get("started_at", 0.0)
         return Seen(
             alive=alive,
             failure=(host.read("failed") or {}).get("message"),
             answer=answer,
             last=last,
             address=_address((host.read("ready") or {}).get("address")),
-            age_s=time.time() - float(record.get("started_at", 0.0)),
+            age_s=time.time() - float(asked_at),
             silent_s=now - heard_at,
             start_deadline_s=self._start_deadline_s,
             death="" if alive else _death(host, int(record.get("pid", 0))),
@@ -216,7 +225,7 @@ class HostEngine:
         return True
 
 
-def _session(host: HostDir) -> Session | None:
+def session_of(host: HostDir) -> Session | None:
     record = host.read("host")
     return Session.from_dict(record) if record else None
 
@@ -226,7 +235,7 @@ def _socket(host: HostDir) -> Path:
 
 
 def _ask(host: HostDir) -> Observed | None:
-    answer = control.ask(_socket(host), "status")
+    answer = control.ask(_socket(host), "status", generation=host.generation)
     if answer is None or "state" not in answer:
         return None
     state = EngineState(answer["state"])

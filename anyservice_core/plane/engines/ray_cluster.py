@@ -2,6 +2,9 @@
 
 That is what a version is on Anyscale, too: real replicas, health checks, autoscaling and
 ``runtime_env``, and nothing shared between a canary and its primary.
+
+A further generation of a version gets no cluster of its own: where that of an earlier one lives, it is
+written down there, and the host brings it up beside what runs (``ray_fleet``).
 """
 
 from __future__ import annotations
@@ -18,8 +21,9 @@ from typing import Any
 
 from anyservice_core.errors import PlaneError
 
-from .base import VersionSpec
-from .hosts import HostEngine
+from .base import EngineState, Observed, VersionSpec, host_id, split_host_id
+from .hostdir import HostDir
+from .hosts import HostEngine, session_of
 from .surroundings import shared_variables
 
 __all__ = ["RayEngine"]
@@ -54,6 +58,40 @@ class RayEngine(HostEngine):
                 "Ray is not installed.", hint="pip install 'anyservice[local]', or use --engine process."
             )
 
+    def start(self, spec: VersionSpec) -> None:
+        host = self._dir(spec.version_id)
+        if _lives(host):
+            if host.read("spec") is None:
+                host.write("spec", self._written(spec))
+        else:
+            super().start(spec)
+
+    def stop(self, version_id: str) -> None:
+        host = self._dir(version_id)
+        if set(host.generations()) - {host.generation}:
+            host.forget()  # the host sees it and takes the applications down; the cluster stays
+            self._last.pop(version_id, None)
+        else:
+            super().stop(version_id)
+
+    def known(self) -> set[str]:
+        folders = {name: HostDir(self._hosts / name).generations() for name in super().known()}
+        return {host_id(name, number) for name, numbers in folders.items() for number in numbers or [1]}
+
+    def _observe(self, version_id: str) -> Observed:
+        host = self._dir(version_id)
+        others = host.generations()
+        if others and host.generation not in others:
+            return Observed(EngineState.GONE, message="nothing runs")
+        return super()._observe(version_id)
+
+    def _dir(self, version_id: str) -> HostDir:
+        name, generation = split_host_id(version_id)
+        return super()._dir(name).of(generation)
+
+    def _short(self, version_id: str) -> str:
+        return super()._short(split_host_id(version_id)[0])
+
     def host_options(self, version_id: str) -> Mapping[str, Any]:
         return {"num_cpus": self._num_cpus, "temp_dir": str(self._make_temp_dir(version_id))}
 
@@ -63,6 +101,8 @@ class RayEngine(HostEngine):
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),  # else Ray writes one to the home folder
             "RAY_USAGE_STATS_ENABLED": "0",
+            # A worker that starts keeps a core busy for two seconds. One core is for those who are served meanwhile.
+            "RAY_worker_maximum_startup_concurrency": str(max(1, (os.cpu_count() or 1) - 1)),
         }
 
     def clean(self, version_id: str) -> None:
@@ -84,6 +124,12 @@ class RayEngine(HostEngine):
                     f"{path} belongs to somebody else, and Ray needs it.", hint="Remove it."
                 ) from None
         return path
+
+
+def _lives(host: HostDir) -> bool:
+    """Whether there is a cluster that takes another generation."""
+    session = session_of(host)
+    return session is not None and session.leader_alive() and host.read("stopping") is None
 
 
 def _is_my_folder(path: Path) -> bool:

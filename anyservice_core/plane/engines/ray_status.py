@@ -23,11 +23,12 @@ _WORST_FIRST = (EngineState.FAILED, EngineState.UNHEALTHY, EngineState.STARTING)
 
 @dataclass(frozen=True)
 class AppReport:
-    """One application: its status, its message, and the messages of deployments that are not healthy."""
+    """One application: its status, its message, the messages of deployments that are not healthy, and all names."""
 
     status: str
     message: str = ""
     deployments: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def overall(apps: Mapping[str, AppReport], expected: Collection[str]) -> tuple[EngineState, str]:

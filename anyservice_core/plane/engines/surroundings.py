@@ -11,6 +11,7 @@ from anyservice_core.errors import PlaneError
 
 __all__ = [
     "Surroundings",
+    "changes_programs",
     "import_paths",
     "one_for_all",
     "requirements_of",
@@ -44,8 +45,13 @@ def shared_variables(applications: Applications, *, cautious: bool) -> dict[str,
         name: value
         for name, value in first.items()
         if all(other.get(name) == value for other in environments)
-        and not (cautious and name.startswith(_NOT_FOR_OTHERS))
+        and not (cautious and changes_programs(name))
     }
+
+
+def changes_programs(name: str) -> bool:
+    """Whether an environment variable of this name changes how an interpreter or a program starts."""
+    return name.startswith(_NOT_FOR_OTHERS)
 
 
 def import_paths(application: Mapping[str, Any]) -> list[str]:
