@@ -104,11 +104,12 @@ def _questions(plan: RolloutPlan) -> int:
 
 
 def _in_trouble(metric: Metric, tally: Tally, finding: Finding) -> Finding:
-    message = f"could not be measured {_times(tally.errors_in_row)} in a row: {tally.trouble}"
+    times = "once" if tally.errors_in_row == 1 else f"{tally.errors_in_row} times in a row"
+    trouble = f"could not be measured {times}: {tally.trouble}"
     told = finding.model_copy(update={"numbers": {**finding.numbers, "errors_in_row": tally.errors_in_row}})
     if tally.errors_in_row > metric.consecutive_error_limit:
-        return told.model_copy(update={"phase": Phase.ERROR, "message": message, "pending": False})
-    return told.model_copy(update={"pending": True})
+        return told.model_copy(update={"phase": Phase.ERROR, "message": trouble, "pending": False})
+    return told.model_copy(update={"pending": True, "message": f"{finding.message}; then it {trouble}"})
 
 
 # ── single numbers, yes or no, and health ───────────────────────────────────

@@ -246,6 +246,11 @@ def test_an_outage_is_no_verdict_about_the_canary() -> None:
     down = Unreadable("connection refused")
     few = finding(metric(), measured(metric(), Level(0.1), down, down))
     assert (few.phase, few.pending) == (Phase.SUCCESSFUL, True)
+    assert few.message.endswith(
+        "passed 1 of 1 measurement; then it could not be measured 2 times in a row: connection refused"
+    )
+    once = finding(metric(), measured(metric(), down))
+    assert once.message == "not measured yet; then it could not be measured once: connection refused"
     assert finding(metric(), measured(metric(), Level(0.1), *[down] * 4)).pending
     many = finding(metric(), measured(metric(), Level(0.1), *[down] * 5))
     assert many.phase is Phase.ERROR
