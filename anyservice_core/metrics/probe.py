@@ -150,7 +150,7 @@ def _answers(
 def _request(source: Probe, target: Target, side: Side, headers: Mapping[str, str]) -> Request:
     return Request(
         source.method,
-        target.query_url.rstrip("/") + fill(source.path, target, side, quoted=in_url),
+        target.url(fill(source.path, target, side, quoted=in_url)),
         json=fill_all(source.body, target, side),
         headers={**target.headers(side), **headers},
         idempotent=False,

@@ -95,8 +95,12 @@ class Target:
     def version_name(self, side: Side) -> str:
         return self.canary_name if side == "canary" else self.primary_name
 
+    def url(self, path: str = "/") -> str:
+        """Where the service answers at ``path``."""
+        return f"{self.query_url.rstrip('/')}/{path.lstrip('/')}"
+
     def headers(self, side: Side = "canary") -> dict[str, str]:
-        """What to send to ``query_url`` to be let in, and to be answered by this version where the router can.
+        """What to send to ``url()`` to be let in, and to be answered by this version where the router can.
 
         The token is among it, so mind where this is written.
         """
