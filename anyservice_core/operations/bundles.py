@@ -23,19 +23,19 @@ T = TypeVar("T")
 class Uploaded:
     """A folder is in the cloud's storage; ``known`` if it was there already.
 
-    ``sent`` is false where nothing was to be uploaded, whatever the storage has. ``size`` in bytes is that of what went over
-    the wire, or else of the folder.
+    In a ``dry_run`` nothing is uploaded, whatever the storage has. ``size`` in bytes is that of what went over the wire, or
+    else of the folder.
     """
 
     folder: str
     uri: str
     size: int
     known: bool
-    sent: bool = True
+    dry_run: bool = False
 
     def __str__(self) -> str:
         size = f"{self.size / 1e6:.1f} MB" if self.size >= 1e5 else f"{self.size / 1e3:.1f} kB"
-        done = f"{'uploaded' if self.sent else 'would be uploaded'}, {size}"
+        done = f"{'would be uploaded' if self.dry_run else 'uploaded'}, {size}"
         return f"folder {self.folder!r} {'is unchanged, nothing to upload' if self.known else done}"
 
 
@@ -144,7 +144,7 @@ def _place(folder: str, excludes: tuple[str, ...], cloud_id: str, *, module: boo
         headers = _headers(place)
         if upload:
             size = yield from _send(hashed, place.url, headers)
-    yield from Report(Uploaded(folder, place.file_uri, size, place.file_exists, sent=upload))
+    yield from Report(Uploaded(folder, place.file_uri, size, place.file_exists, dry_run=not upload))
     return place.file_uri
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from anyservice_core.bundle import Bundling, LeftOut
 from anyservice_core.cli.progress import live_text
+from anyservice_core.operations.bundles import Uploaded
 
 
 @pytest.fixture
@@ -49,3 +50,4 @@ def test_how_far_a_folder_is_read_passes_by_and_what_is_left_out_stays():
         == "reading 'app': 30% of 500.0 MB in 9 files"
     )
     assert live_text(LeftOut("app", (".env",), "a secret", "Ask.")) is None
+    assert live_text(Uploaded("app", "s3://b/pkg_1.zip", 10, known=False)) is None
