@@ -115,9 +115,11 @@ class _Answers:
 
     @property
     def why(self) -> str:
-        return "; ".join(
-            f"{fault}{f' ({n} times)' if n > 1 else ''}" for fault, n in Counter(self.bad).most_common(2)
-        )
+        """How many were bad, and what was wrong with most of them."""
+        if not self.bad:
+            return ""
+        most = [f"{fault} ({n} times)" if n > 1 else fault for fault, n in Counter(self.bad).most_common(2)]
+        return f"{self.count.bad} of {self.count.requests} bad: {'; '.join(most)}"
 
 
 def measure_probe(source: Probe, target: Target, *, compare: bool) -> Op[Reading]:

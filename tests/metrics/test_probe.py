@@ -70,14 +70,16 @@ def test_the_number_is_the_share_of_good_answers() -> None:
     """With what was wrong, the most frequent first."""
     bad, late = Reply(500, b"", NEW), TransportError("No answer.", timed_out=True)
     reading = probed(Probe(requests=5), good(), bad, late, bad, good())
-    assert reading == Level(0.4, "HTTP 500 where 200 to 299 is good (2 times); no answer within 10 s")
+    assert reading == Level(
+        0.4, "3 of 5 bad: HTTP 500 where 200 to 299 is good (2 times); no answer within 10 s"
+    )
 
 
 def test_comparing_probes_both_versions() -> None:
     """So that what fails on both is nobody's fault in particular."""
     bad = Reply(503, b"", NEW)
     reading = probed(Probe(requests=2), good(), bad, good(OLD), good(OLD), compare=True)
-    assert reading == Increase(Count(2, 1), Count(2, 0), "HTTP 503 where 200 to 299 is good")
+    assert reading == Increase(Count(2, 1), Count(2, 0), "1 of 2 bad: HTTP 503 where 200 to 299 is good")
 
 
 @pytest.mark.parametrize(
