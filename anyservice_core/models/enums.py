@@ -9,6 +9,7 @@ __all__ = [
     "ServiceState",
     "ServiceVersionState",
     "SortOrder",
+    "news",
     "service_error",
     "service_state",
 ]
@@ -42,6 +43,11 @@ class ServiceState(_LenientState):
 def service_state(raw: str) -> ServiceState:
     """What the API's state means to a user: code of theirs that keeps failing is what unhealthy means."""
     return ServiceState.UNHEALTHY if raw == _USER_ERROR else ServiceState(raw)
+
+
+def news(raw: str, state: StrEnum) -> str | None:
+    """The server's own word, where ours is another."""
+    return None if raw.upper() == state.value else raw
 
 
 def service_error(raw: str, message: str | None) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from anyservice_core.models.config import RayGCSExternalStorageConfig, ServiceConfig, TracingConfig
-from anyservice_core.models.enums import ServiceVersionState, service_error, service_state
+from anyservice_core.models.enums import ServiceVersionState, news, service_error, service_state
 from anyservice_core.models.status import ServiceId, ServiceStatus, ServiceVersionStatus
 from anyservice_core.models.wire import (
     AccessWire,
@@ -130,10 +130,11 @@ def status_from_wire(service: ServiceWire, *, project: str | None = None) -> Ser
     read = {
         version.id: _version(service, version) for version in (primary, canary, *service.versions) if version
     }
+    state = service_state(service.current_state)
     return ServiceStatus(
         id=service.id,
         name=service.name,
-        state=service_state(service.current_state),
+        state=state,
         query_url=service.base_url,
         query_auth_token=service.auth_token,
         creator=service.creator and service.creator.email,
@@ -142,17 +143,20 @@ def status_from_wire(service: ServiceWire, *, project: str | None = None) -> Ser
         canary_version=canary and read[canary.id],
         versions=[read[version.id] for version in service.versions],
         error_message=service_error(service.current_state, service.error_message),
+        raw_state=news(service.current_state, state),
     )
 
 
 def _version(service: ServiceWire, version: VersionWire) -> ServiceVersionStatus:
+    state = ServiceVersionState(version.current_state)
     return ServiceVersionStatus(
         id=version.id,
         name=version.version,
-        state=ServiceVersionState(version.current_state),
+        state=state,
         weight=version.weight,
         created_at=version.created_at,
         config=config_from_version(service, version),
+        raw_state=news(version.current_state, state),
     )
 
 

@@ -18,11 +18,19 @@ class _Status(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """Only plain JSON values; the query token is among them, so mind where this is written."""
-        return self.model_dump(mode="json")
+        fields = self.model_dump(mode="json")
+        return (
+            fields
+            if fields.get("raw_state") is not None
+            else {k: v for k, v in fields.items() if k != "raw_state"}
+        )
 
 
 class ServiceVersionStatus(_Status):
-    """One version of a service: ``weight`` is its percent of the traffic, ``name`` its ``version_name``."""
+    """One version of a service: ``weight`` is its percent of the traffic, ``name`` its ``version_name``.
+
+    ``raw_state`` is the server's own word for the state, where ``state`` has another.
+    """
 
     id: str
     name: str
@@ -30,6 +38,7 @@ class ServiceVersionStatus(_Status):
     weight: int
     created_at: datetime
     config: ServiceConfig = Field(repr=False)
+    raw_state: str | None = None
 
     def is_called(self, version: str) -> bool:
         """Whether ``version`` is this one's id, the end of it that some tools show, or its name."""
@@ -44,7 +53,8 @@ class ServiceStatus(_Status):
 
     During a rollout ``primary_version`` is the one that ran before and ``canary_version`` the new one;
     otherwise the latter is ``None``. ``versions`` are those two or fewer. ``query_auth_token`` opens
-    ``query_url`` as ``Authorization: Bearer <token>`` and is kept out of ``repr``.
+    ``query_url`` as ``Authorization: Bearer <token>`` and is kept out of ``repr``. ``raw_state`` is the server's
+    own word for the state, where ``state`` has another: ``UNKNOWN`` stands for all that is news to this client.
     """
 
     id: str
@@ -58,6 +68,7 @@ class ServiceStatus(_Status):
     canary_version: ServiceVersionStatus | None = None
     versions: list[ServiceVersionStatus] = []
     error_message: str | None = None
+    raw_state: str | None = None
 
     def version(self, name: str) -> ServiceVersionStatus | None:
         """The primary or canary version with this name or id."""

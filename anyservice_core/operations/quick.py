@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Final
 
 from anyservice_core.effects import Op, Request
 from anyservice_core.errors import NotFoundError, RejectedError
-from anyservice_core.models.enums import ServiceVersionState, service_error, service_state
+from anyservice_core.models.enums import ServiceVersionState, news, service_error, service_state
 from anyservice_core.operations.sending import exchange
 
 __all__ = ["status"]
@@ -101,10 +102,11 @@ def _status(service: Mapping[str, Any], project: str | None) -> dict[str, Any]:
     read = {version["id"]: version for version in map(_version, (*both, *versions))}
     creator = _take(service, "creator", dict, None)
     raw = _take(service, "current_state", str)
+    state = service_state(raw)
     return {
         "id": _take(service, "id", str),
         "name": _take(service, "name", str),
-        "state": service_state(raw).value,
+        "state": state.value,
         "query_url": _take(service, "base_url", str, ""),
         "query_auth_token": _take(service, "auth_token", str, None),
         "creator": creator and _take(creator, "email", str),
@@ -113,19 +115,28 @@ def _status(service: Mapping[str, Any], project: str | None) -> dict[str, Any]:
         "canary_version": None if canary is None else {**read[canary["id"]]},
         "versions": [{**read[version["id"]]} for version in versions],
         "error_message": service_error(raw, _take(service, "error_message", str, None)),
+        **_news(raw, state),
     }
+
+
+def _news(raw: str, state: StrEnum) -> dict[str, str]:
+    word = news(raw, state)
+    return {} if word is None else {"raw_state": word}
 
 
 def _version(version: Any) -> dict[str, Any]:
     if not isinstance(version, dict):
         raise _OddError
     created = datetime.fromisoformat(_take(version, "created_at", str, _EPOCH))
+    raw = _take(version, "current_state", str)
+    state = ServiceVersionState(raw)
     return {
         "id": _take(version, "id", str),
         "name": _take(version, "version", str, ""),
-        "state": ServiceVersionState(_take(version, "current_state", str)).value,
+        "state": state.value,
         "weight": _take(version, "weight", int),
         "created_at": (created if created.tzinfo else created.replace(tzinfo=UTC))
         .isoformat()
         .replace("+00:00", "Z"),
+        **_news(raw, state),
     }

@@ -147,7 +147,7 @@ def _multi_version(case: Case) -> Action | None:
 def _unknown_state(case: Case) -> Action | None:
     if case.seen.state is not S.UNKNOWN:
         return None
-    why = "the service is in a state that this version does not know"
+    why = f"the service is in a state that this version does not know{_detail(case)}"
     return case.wait(why, Finish(Outcome.FAILED, f"{why}: update anyservice"))
 
 
@@ -311,7 +311,7 @@ def _primary_sick(case: Case) -> Action | None:
 def _unknown_canary(case: Case) -> Action | None:
     if not case.canary.unknown:
         return None
-    why = "the canary is in a state that this version does not know"
+    why = f"the canary is in a state that this version does not know{_detail(case)}"
     return case.wait(why, Pause(PauseKind.ERROR, f"{why}: update anyservice"))
 
 

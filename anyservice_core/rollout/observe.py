@@ -100,11 +100,16 @@ def observe(status: ServiceStatus | None, version_name: str, at: float) -> Obser
         primary=_seen(status.primary_version, version_name),
         canary=_seen(status.canary_version, version_name),
         multi_version=status.primary_version is None and len(status.versions) > 1,
-        message=status.error_message or "",
+        message=status.error_message or _unheard(status) or "",
         service=status.name,
         query_url=status.query_url,
         query_auth_token=status.query_auth_token,
     )
+
+
+def _unheard(status: ServiceStatus) -> str | None:
+    """What the server calls a state that is news to this client."""
+    return next((one.raw_state for one in (status, *status.versions) if one.raw_state), None)
 
 
 def _seen(version: ServiceVersionStatus | None, version_name: str) -> Seen | None:

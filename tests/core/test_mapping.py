@@ -110,15 +110,19 @@ def test_the_query_token_is_in_no_repr(shapes):
     ("raw", "state", "message"),
     [
         ("running", ServiceState.RUNNING, None),
-        ("INVENTED_LATER", ServiceState.UNKNOWN, None),
+        ("Invented_Later", ServiceState.UNKNOWN, None),
         ("USER_ERROR_FAILURE", ServiceState.UNHEALTHY, "USER_ERROR_FAILURE"),
     ],
 )
 def test_no_state_breaks_a_client(shapes, raw, state, message):
-    """Of services and versions alike."""
+    """Of services and versions alike; the server's own word is kept where ours is another."""
     wire = shapes.service(current_state=raw, primary_version=shapes.version(current_state=raw))
     status = status_from_wire(ServiceWire.model_validate(wire))
     assert (status.state, status.error_message) == (state, message)
+    assert status.raw_state == (None if raw == "running" else raw)
+    assert status.primary_version is not None
+    assert status.primary_version.raw_state == status.raw_state
+    assert ("raw_state" in status.to_dict()) is (status.raw_state is not None)
 
 
 def test_a_stored_config_that_breaks_our_rules_is_read(shapes):
