@@ -163,13 +163,19 @@ def _version_log(version: str) -> Path:
 
     hosts = state_dir() / "hosts"
     if (hosts / version).is_dir():
-        return hosts / version / "host.log"
+        return _newest_log(hosts, version)
     store = Store(state_dir() / "plane.db")
     ids = [v.id for service in store.services() for v in service.versions if v.name == version]
     store.close()
     if not ids:
         raise PlaneError(f"no version '{version}'.", hint="`anyservice plane status` shows them.")
-    return hosts / ids[-1] / "host.log"
+    return _newest_log(hosts, ids[-1])
+
+
+def _newest_log(hosts: Path, version_id: str) -> Path:
+    """Of a version that was updated in place, give the log of its newest host."""
+    logs = [*hosts.glob(f"{version_id}.*/host.log"), hosts / version_id / "host.log"]
+    return max(logs, key=lambda log: log.stat().st_mtime if log.exists() else 0.0)
 
 
 def _record() -> dict[str, str]:

@@ -53,23 +53,23 @@ class Life:
     folder: Path
     client: Client
 
-    def config(self, version: str) -> dict[str, Any]:
-        """Write an application that answers its version, and give the config that deploys it."""
+    def config(self, version: str, *, named: str | None = None) -> dict[str, Any]:
+        """Write an application that answers ``version``, and give the config that deploys it, so ``named``."""
         app = self.folder / version
         app.mkdir()
         (app / "main.py").write_text(f"VERSION = {version.encode()!r}\n{ASGI}")
         return {
             "name": self.name,
-            "version_name": version,
+            "version_name": named or version,
             "applications": [{"import_path": "main:app"}],
             "working_dir": str(app),
             "env_vars": {"GREETING": "!"},
         }
 
-    def file(self, version: str) -> str:
+    def file(self, version: str, *, named: str | None = None) -> str:
         """The same as a YAML file."""
         path = self.folder / f"{version}.yaml"
-        path.write_text(yaml.safe_dump(self.config(version)))
+        path.write_text(yaml.safe_dump(self.config(version, named=named)))
         return str(path)
 
     def seen(self) -> ServiceStatus:
@@ -92,7 +92,7 @@ def life(record, tmp_path, request) -> Iterator[Life]:
 
 
 def test_the_official_library_lives_a_whole_life(life, record, make_official):
-    """Deploy, canary, rollback, canary, promotion, list, termination, archive and delete, all believed by both."""
+    """Deploy, update in place, canary, rollback, canary, promotion, list, and the ways to end, all believed by both."""
     official = make_official(record["host"], record["token"])
 
     def call(verb: str, /, **arguments: Any) -> Any:
@@ -104,6 +104,11 @@ def test_the_official_library_lives_a_whole_life(life, record, make_official):
     call("wait", name=life.name, state="RUNNING", timeout_s=60, _interval_s=0.2)
     assert (life.seen().id, life.answers()) == (id, "v1!")
 
+    version = life.seen().primary_version
+    assert call("deploy", config=life.config("v1.1", named="v1"), in_place=True) == id
+    call("wait", name=life.name, state="RUNNING", timeout_s=60, _interval_s=0.2)
+    assert (life.seen().primary_version.id, life.answers()) == (version.id, "v1.1!")
+
     two = life.config("v2")
     assert call("deploy", config=two, canary_percent=20) == id
     life.wait(state="ROLLING_OUT", version="v2", canary_weight=20)
@@ -111,7 +116,7 @@ def test_the_official_library_lives_a_whole_life(life, record, make_official):
     assert [status[key]["weight"] for key in ("primary_version", "canary_version")] == [80, 20]
     call("rollback", name=life.name)
     life.wait(state="RUNNING", version="v1")
-    assert life.answers() == "v1!"
+    assert life.answers() == "v1.1!"
 
     call("deploy", config=two, canary_percent=50)
     life.wait(state="ROLLING_OUT", version="v2", canary_weight=50)
@@ -148,6 +153,9 @@ def test_the_official_command_lives_a_whole_life(life, record, official_env, tmp
     run("deploy", "-f", life.file("v1"))
     run("wait", "-n", life.name, "--state", "running", "-t", "60")
     assert life.answers() == "v1!"
+    run("deploy", "-f", life.file("v1.1", named="v1"), "--in-place")
+    run("wait", "-n", life.name, "--state", "running", "-t", "60")
+    assert life.answers() == "v1.1!"
     run("deploy", "-f", life.file("v2"), "--canary-percent", "30")
     life.wait(state="ROLLING_OUT", version="v2", canary_weight=30)
     told = json.loads(run("status", "-n", life.name, "-o", "json"))

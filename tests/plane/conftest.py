@@ -29,7 +29,7 @@ async def app(scope, receive, send):
             await send({"type": "lifespan.startup.complete"})
         return await send({"type": "lifespan.shutdown.complete"})
     version = Path("version.txt").read_text()
-    await asyncio.sleep(0.4 if scope["path"] == "/slow" else 0)
+    await asyncio.sleep({"/slow": 0.4, "/long": 4.0}.get(scope["path"], 0))
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": version.encode()})
 """
@@ -44,7 +44,7 @@ class App:
         self.version = Path("version.txt").read_text()
 
     async def __call__(self, request):
-        await asyncio.sleep(0.4 if request.url.path == "/slow" else 0)
+        await asyncio.sleep({"/slow": 0.4, "/long": 4.0}.get(request.url.path, 0))
         return self.version
 
 app = App.bind()

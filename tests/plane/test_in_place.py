@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from anyservice_core.errors import AnyserviceError, ConflictError, NotFoundError, RejectedError
@@ -376,6 +378,19 @@ def test_nothing_to_update(world):
     assert "TERMINATING" in str(refusal())
     world.tick(10)
     assert "TERMINATED" in str(refusal())
+
+
+def test_the_log_of_a_version_is_that_of_its_newest_host(tmp_path):
+    """A version that was updated in place on its own processes has a log in the folder of each."""
+    from anyservice_core.cli.plane import _newest_log
+
+    for age, name in enumerate(("srv_a.2", "srv_a", "srv_ab")):
+        (tmp_path / name).mkdir()
+        log = tmp_path / name / "host.log"
+        log.touch()
+        os.utime(log, (1000 - age, 1000 - age))
+    assert _newest_log(tmp_path, "srv_a").parent.name == "srv_a.2"
+    assert _newest_log(tmp_path, "srv_ab").parent.name == "srv_ab"
 
 
 @pytest.mark.parametrize(("version_id", "generation"), [("srv_abc", 1), ("srv_abc", 2), ("srv_abc", 41)])

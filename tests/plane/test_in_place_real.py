@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from anyservice_core.errors import WaitFailedError
@@ -53,6 +55,29 @@ def test_updates_in_place_drop_and_delay_no_request(make_plane, loading, tmp_pat
         assert load.slowest_ms() < STALL_MS
     plane.down()
     assert children_of(plane.state_dir) == []
+
+
+def test_a_long_request_is_answered_by_the_code_that_began_it(make_plane, tmp_path):
+    """The old process ends when it has answered, and not before, although new requests go to the new one."""
+    plane = make_plane("process")
+    with plane.client() as client, ThreadPoolExecutor(1) as pool:
+        client.deploy(plane.config(tmp_path, "one", named="v"))
+        status = settled(client)
+
+        def get(path: str) -> str:
+            headers = {"Authorization": f"Bearer {status.query_auth_token}"}
+            return httpx.get(f"{status.query_url}{path}", headers=headers, timeout=30, trust_env=False).text
+
+        long = pool.submit(get, "/long")
+        client.deploy(plane.config(tmp_path, "two", named="v"), in_place=True)
+        settled(client)
+        assert (get("/"), long.done()) == ("two", False)
+        assert long.result() == "one"
+        host = plane.state_dir / "hosts" / status.primary_version.id / "host.json"
+        deadline = time.monotonic() + 20
+        while host.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

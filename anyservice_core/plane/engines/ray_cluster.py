@@ -32,8 +32,8 @@ __all__ = ["RayEngine"]
 class RayEngine(HostEngine):
     """``num_cpus`` is what each cluster believes to have: bookkeeping for Ray's scheduler, not a limit.
 
-    By default at least 8, so that an application of several deployments at Serve's default of one
-    CPU each starts on a small machine, too.
+    By default at least 16, so that an application of several deployments at Serve's default of one
+    CPU each starts on a small machine, too, and twice while it is updated in place.
     """
 
     name = "ray"
@@ -50,7 +50,7 @@ class RayEngine(HostEngine):
         start_deadline_s: float = 300.0,
     ) -> None:
         super().__init__(state_dir, run_dir, python=python, start_deadline_s=start_deadline_s)
-        self._num_cpus = num_cpus or max(8, os.cpu_count() or 1)
+        self._num_cpus = num_cpus or 2 * max(8, os.cpu_count() or 1)
 
     def check(self) -> None:
         if importlib.util.find_spec("ray") is None:
