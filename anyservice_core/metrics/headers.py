@@ -22,9 +22,9 @@ _HOW = "write a text, or {env: NAME} for the value of an environment variable"
 
 
 class FromEnv(BaseModel):
-    """The value of the environment variable ``env``, after ``prefix``, as ``{env: TOKEN, prefix: "Bearer "}``.
+    """A value that is read from the environment at each measurement, where the measuring is done, and kept nowhere.
 
-    It is read at each measurement, where the measuring is done, and kept nowhere.
+    ``env``: the name of the variable. ``prefix``: what stands before its value, as "Bearer ".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -38,8 +38,10 @@ def _range(value: Any) -> Any:
 class Expect(BaseModel):
     """What a good answer is like; all of it must hold.
 
-    ``status``: one, or the first and last that are good. ``latency_s``: it came within so many seconds.
-    ``contains``: its body has this text in it. ``values``: what JMESPaths in its body lead to, as {label: spam}.
+    ``status``: one, or the first and last that are good.
+    ``latency_s``: it comes whole within so many seconds.
+    ``contains``: this text is in its body.
+    ``values``: what JMESPaths in its JSON lead to, as ``{label: spam}``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,12 +63,18 @@ class Expect(BaseModel):
 
 
 class Probe(Source):
-    """``requests`` requests a measurement, at most eight at a time, to ``path`` of the service.
+    """Real requests to the service. An answer may have 1 MiB.
 
-    With ranges, or with none, the number is the share of good answers, 0 to 1, of the canary; with ``compare`` both
-    versions are probed, and that needs a router that says who answered. ``body`` is sent as JSON, and then
-    ``method`` is POST unless it says otherwise. ``headers``: a secret as ``{env: NAME}``; the service's own token
-    is added. ``expect``: what a good answer is like. ``timeout_s`` bounds each request.
+    The number is the share of good answers of the canary, 0 to 1, and all must be good where the metric has no range.
+    With ``compare`` both versions are probed; that needs a router that says who answered.
+
+    ``path``: of the service, after its address.
+    ``method``: of the request; POST by default where there is a body.
+    ``headers``: sent along; a secret as ``{env: NAME}``. The service's own token is added.
+    ``body``: sent as JSON.
+    ``expect``: what a good answer is like.
+    ``requests``: how many a measurement, at most eight at a time.
+    ``timeout_s``: bounds each request, in seconds.
     """
 
     name: ClassVar[str] = "probe"

@@ -27,12 +27,16 @@ __all__ = ["Prometheus", "measure_prometheus"]
 
 
 class Prometheus(Source):
-    """Either ``query``, one number to hold against ranges, or ``errors`` and ``requests`` to compare by.
+    """Numbers out of a Prometheus server: either ``query``, or ``errors`` and ``requests``.
 
-    ``errors`` and ``requests`` are asked once for each version and should count over ``{{ window }}``, as in
-    ``sum(increase(requests_total{version="{{ version.id }}"}[{{ window }}]))``; no sample counts as none.
-    ``address`` is that of the server, ``headers`` what it wants to see, a secret as ``{env: NAME}``. ``lag_s``: how
-    far in the past to ask, by default one scrape of 15 seconds. ``timeout_s`` bounds each query.
+    ``address``: where the server is, as http://prometheus:9090.
+    ``query``: PromQL that gives one number, to hold against ranges.
+    ``errors``: PromQL that counts the bad answers of one version over ``{{ window }}``; no sample counts as none.
+    ``requests``: PromQL that counts all answers of one version over ``{{ window }}``, as in
+    ``sum(increase(requests_total{version="{{ version.id }}"}[{{ window }}]))``.
+    ``headers``: what the server wants to see; a secret as ``{env: NAME}``.
+    ``lag_s``: how far in the past to ask, by default one scrape of 15 seconds.
+    ``timeout_s``: bounds each query, in seconds.
     """
 
     name: ClassVar[str] = "prometheus"

@@ -40,10 +40,11 @@ _WHAT = "return True or False, a number, or the counts of both versions (Increas
 
 
 class Python(Source):
-    """``call`` is the function, as ``package.module:function``; plans made in Python may hold the function itself.
+    """A function of your own that is given a ``Target``.
 
-    A function that cannot be imported by name stays in this process: such a plan cannot be written out.
-    ``timeout_s`` bounds each call.
+    ``call``: its name, as ``package.module:function``; a plan made in Python may hold the function itself. One that cannot
+    be imported by name stays in this process: such a plan cannot be written out.
+    ``timeout_s``: bounds each call, in seconds.
     """
 
     name: ClassVar[str] = "python"

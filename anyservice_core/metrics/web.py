@@ -32,12 +32,18 @@ _NOBODY = Target("x", "x", "x", "x", "x", 1.0)  # stands in for versions while a
 
 
 class Web(Source):
-    """Either ``value``, the path to one number, or ``errors`` and ``requests``, the paths to counts of one version.
+    """Numbers out of any JSON over HTTP: either ``value``, or ``errors`` and ``requests``. An answer may have 1 MiB.
 
-    ``url`` is asked by ``method``, with ``body`` as JSON; in the body a text that is but ``{{ window.start }}``,
-    ``{{ window.end }}``, ``{{ window.seconds }}`` or ``{{ weight }}`` becomes that number. ``headers``: a secret as
-    ``{env: NAME}``. For counts it is asked for each version, or once where only the paths name the version. ``lag_s``:
-    how far in the past windows end. ``timeout_s`` bounds each request; an answer may have 1 MiB.
+    ``url``: where to ask; for counts once for each version, or once where only the paths name the version.
+    ``method``: GET, or POST.
+    ``headers``: what the endpoint wants to see; a secret as ``{env: NAME}``.
+    ``body``: sent as JSON; a text in it that is but ``{{ window.start }}``, ``{{ window.end }}``,
+    ``{{ window.seconds }}`` or ``{{ weight }}`` becomes that number.
+    ``value``: a JMESPath to one number, to hold against ranges.
+    ``errors``: a JMESPath to the bad answers of one version.
+    ``requests``: a JMESPath to all answers of one version.
+    ``lag_s``: how far in the past windows end, in seconds.
+    ``timeout_s``: bounds each request, in seconds.
     """
 
     name: ClassVar[str] = "web"

@@ -45,7 +45,10 @@ class Part(BaseModel):
 
 
 class Bound(Part):
-    """A range of numbers, both ends included; one of them may be open."""
+    """A range of numbers, both ends included; one of them may be open.
+
+    ``min``: the smallest number that is in it. ``max``: the largest.
+    """
 
     min: float | None = None
     max: float | None = None
@@ -81,21 +84,29 @@ class Compare(Part):
 class Metric(Part):
     """A question put to the canary again and again.
 
-    ``provider``: what answers it (see ``anyservice_core.metrics``). What it brings is judged in one of three ways.
-    A number needs ``success`` or ``failure``: in ``failure`` it failed; else in ``success`` it passed; with both
-    given and neither met it is inconclusive. Counts of both versions need ``compare``. A ``python`` function may
-    say yes or no itself, as ``service`` does.
+    What its provider brings is judged in one of three ways. A number needs ``success`` or ``failure``: in ``failure``
+    it failed; else in ``success`` it passed; with both given and neither met it is inconclusive. Counts of both
+    versions need ``compare``. A ``python`` function may say yes or no itself, as ``service`` does.
 
+    A limit is *exceeded*, not reached, and counts at each step anew. What could not be measured counts as nothing but
+    an error.
+
+    ``provider``: what answers it; ``service``, ``router``, or one of the others with its options.
     ``interval``: seconds between measurements; by default 10 for ``service`` and ``router``, 30 for ``probe``, else 60.
-    ``initial_delay``: seconds from when a weight is seen that say nothing, as caches are cold. ``count``: how
-    often it is measured at each step; the step waits for that, and then it is not measured again. ``None``: as
-    long as the step bakes. ``on_no_data``: what it means that a source has nothing to say.
-
-    A limit is *exceeded*, not reached: ``failure_limit`` 0, the default, fails at the first failure, and
-    ``consecutive_success_limit`` 2 asks for three in a row, which then stand. Failures are counted in all, or only
-    those in a row where ``consecutive_failure_limit`` is given alone. ``inconclusive_limit`` is of measurements that
-    say neither, ``consecutive_error_limit`` of those that could not be made, which count as nothing else.
-    Limits count at each step anew. ``dry_run``: measured and shown, never counted.
+    ``initial_delay``: seconds from when a weight is seen of which nothing is measured, as caches are cold.
+    ``count``: how often it is measured at each step; the step waits for that, and then it is not measured again;
+    ``None``: for as long as the step lasts.
+    ``success``: the range in which a number passes.
+    ``failure``: the range in which a number fails.
+    ``compare``: hold counts of the canary against those of the primary; ``{}`` for the defaults.
+    ``failure_limit``: more failures than this fail the step; 0 by default, and none where
+    ``consecutive_failure_limit`` is given alone.
+    ``consecutive_failure_limit``: more failures in a row than this fail the step.
+    ``consecutive_success_limit``: more successes in a row than this are needed to pass, and then stand; 2 asks for three.
+    ``inconclusive_limit``: more measurements than this that say neither yes nor no leave the step inconclusive.
+    ``consecutive_error_limit``: more measurements in a row than this that could not be made are an error.
+    ``on_no_data``: what it means that a source has nothing to say.
+    ``dry_run``: it is measured and shown, and never counted.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]

@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from anyservice_core.rollout.metric import Metric
 from anyservice_core.rollout.orders import OrderKind
 from anyservice_core.rollout.plan import RolloutPlan
 from pages.words import GENERATED, code, first_line, prose, table, type_name
@@ -90,7 +89,7 @@ def _part(part: type[BaseModel]) -> str:
             f"## {_title(part)}\n",
             f"{first_line(part.__doc__)}\n",
             table(["field", "type", "default", "meaning"], rows),
-            *([_rest(part)] if part is Metric else []),
+            *([rest] if (rest := _rest(part)) else []),
         ]
     )
 
@@ -100,7 +99,13 @@ def _title(part: type[BaseModel]) -> str:
 
 
 def _rest(part: type[BaseModel]) -> str:
-    return f"{prose((inspect.cleandoc(part.__doc__ or '')).split(chr(10), 1)[-1])}\n"
+    """What the docstring says of all of it, after the first line and before the fields."""
+    _, _, text = inspect.cleandoc(part.__doc__ or "").partition("\n\n")
+    names = "|".join([*part.model_fields, "bake"])
+    whole = re.split(rf"(?:^|(?<=[.;] ))``(?:{names})``[:, ]", text, maxsplit=1, flags=re.MULTILINE)[
+        0
+    ].strip()
+    return f"{prose(whole)}\n" if whole else ""
 
 
 def _row(part: type[BaseModel], name: str, info: Any) -> tuple[str, ...]:

@@ -68,8 +68,13 @@ PLANS = [
 
 
 @pytest.mark.parametrize("block", PLANS)
-def test_every_plan_in_the_pages_can_be_read(tmp_path: Path, block: str) -> None:
-    """What people copy works."""
+def test_every_plan_in_the_pages_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: str
+) -> None:
+    """What people copy works, in a folder with the module that the pages speak of."""
+    (tmp_path / "team").mkdir()
+    (tmp_path / "team" / "checks.py").write_text("def smoke(target):\n    return True\n")
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "rollout.yaml"
     file.write_text(block)
     assert RolloutPlan.from_yaml(file).steps
