@@ -131,6 +131,7 @@ class Rollout:
     conflicts: int = 0
     introduced: bool = False
     seen: Observation = field(default_factory=lambda: Observation(at=0.0))
+    verdict: tuple[Any, Verdict] | None = None  # the last, and what it was made of
 
     def loop(self) -> Op[RolloutReport]:
         while True:
@@ -211,11 +212,18 @@ class Rollout:
         yield from self.tell_all(arrival(self.plan, before, self.journal))
         yield from self.heed()
         self.journal, asked = yield from measure(self.plan, self.journal, seen)
-        verdict = judge(self.plan, self.journal)
+        verdict = self.judged()
         yield from self.tell_all(measurements(verdict, asked))
         report = yield from self.act(decide(self.plan, seen, self.journal, verdict), verdict)
         yield from self.save(seen.at)
         return report
+
+    def judged(self) -> Verdict:
+        """What the measurements say; most looks find none that is new, and weighing them is most of a look's work."""
+        ground = (self.journal.weight, self.journal.tallies, self.journal.history)
+        if self.verdict is None or self.verdict[0] != ground:
+            self.verdict = (ground, judge(self.plan, self.journal))
+        return self.verdict[1]
 
     # ── act ──
 
