@@ -44,7 +44,10 @@ class Listing:
         if self.service_id is not None:
             return Page((yield from self._shown([(yield from by_id(self.service_id))])))
         params = cursor.params if cursor else (yield from self._resolved())
-        answer = yield from page(SERVICES, ServiceWire, params, cursor.token if cursor else None)
+        # One odd service shall not hide all others; a look-up by name does not forgive, as it may miss the one meant.
+        answer = yield from page(
+            SERVICES, ServiceWire, params, cursor.token if cursor else None, forgiving=True
+        )
         token = answer.metadata.next_paging_token if answer.results else None
         services = yield from self._shown(answer.results)
         return Page(services, _Cursor(params, token) if token else None)

@@ -17,10 +17,17 @@ T = TypeVar("T")
 PAGE_SIZE = 50
 
 
-def page(path: str, model: type[T], params: Mapping[str, Any], token: str | None = None) -> Op[Results[T]]:
+def page(
+    path: str,
+    model: type[T],
+    params: Mapping[str, Any],
+    token: str | None = None,
+    *,
+    forgiving: bool = False,
+) -> Op[Results[T]]:
     """One page. A server that gives the same token twice would have us read for ever, so that is an error."""
     query = {**params, "paging_token": token} if token else dict(params)
-    answer = yield from send_page(Request("GET", path, params=query), model)
+    answer = yield from send_page(Request("GET", path, params=query), model, forgiving=forgiving)
     if token and answer.metadata.next_paging_token == token:
         raise DecodeError(f"The pages of {path} never end: the server gave the same paging token twice.")
     return answer

@@ -15,10 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from anyservice_core.effects import Op, Reply, Report, Request, Sleep
 from anyservice_core.errors import (
@@ -31,11 +29,10 @@ from anyservice_core.errors import (
     TransportError,
     UnavailableError,
 )
+from anyservice_core.operations.reading import decode, place, read, readable
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
-    from anyservice_core.models.wire import Result, Results
+    from anyservice_core.models.wire import Results
 
 __all__ = ["ATTEMPTS", "Retrying", "backoff", "check", "exchange", "place", "read", "send", "send_page"]
 
@@ -66,12 +63,19 @@ def send(request: Request, model: type[T], *, attempts: int = ATTEMPTS) -> Op[T]
     return decode(request, reply, model)
 
 
-def send_page(request: Request, model: type[T], *, attempts: int = ATTEMPTS) -> Op[Results[T]]:
-    """One page of a list answer."""
+def send_page(
+    request: Request, model: type[T], *, attempts: int = ATTEMPTS, forgiving: bool = False
+) -> Op[Results[T]]:
+    """One page of a list answer. If it is ``forgiving``, items that cannot be read are told of and left out."""
     from anyservice_core.models.wire import Results
 
     reply = yield from exchange(request, attempts=attempts)
-    page: Results[T] = read(request, reply, Results[model])  # type: ignore[valid-type]
+    try:
+        page: Results[T] = read(request, reply, Results[model])  # type: ignore[valid-type]
+    except DecodeError as error:
+        if not forgiving:
+            raise
+        return (yield from readable(request, reply, model, error))
     return page
 
 
@@ -102,36 +106,6 @@ def _may_repeat(request: Request, error: TransportError | UnavailableError) -> b
 
 
 # ── the answer ──────────────────────────────────────────────────────────────
-
-
-def decode(request: Request, reply: Reply, model: type[T]) -> T:
-    """What is inside the envelope of a single answer."""
-    from anyservice_core.models.wire import Result
-
-    envelope: Result[T] = read(request, reply, Result[model])  # type: ignore[valid-type]
-    return envelope.result
-
-
-@cache
-def _reader(shape: Any) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(shape)
-
-
-def read(request: Request, reply: Reply, shape: Any) -> Any:
-    """The body as ``shape``, or ``DecodeError`` naming what does not fit, without the body's values."""
-    from pydantic import ValidationError
-
-    try:
-        return _reader(shape).validate_json(reply.body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DecodeError(
-            f"The answer to {place(request)} is not what the contract says: {where or 'body'}: {first['msg']}.",
-            hint="Is this host an Anyscale-compatible control plane?",
-        ) from None
 
 
 def check(request: Request, reply: Reply) -> Reply:
@@ -181,7 +155,7 @@ def _text(body: bytes) -> str:
     """What the server says is wrong, from any of the shapes that servers and proxies use."""
     try:
         content = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = body.decode(errors="replace")
     if isinstance(content, str):
         return "" if content.lstrip().startswith("<") else _short(content)  # a proxy's HTML page helps nobody
@@ -236,14 +210,3 @@ def _until(then: str, now: str | None) -> float | None:
 def _moment(text: str) -> datetime:
     moment = parsedate_to_datetime(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def place(request: Request) -> str:
-    """Method and place for a message, without the query: it may hold a secret."""
-    try:
-        url = urlsplit(request.path)
-        port = f":{url.port}" if url.port else ""
-    except ValueError:
-        return f"{request.method} an address that cannot be read"
-    host = f"{url.scheme}://{url.hostname}{port}" if url.netloc else ""
-    return f"{request.method} {host}{url.path}"

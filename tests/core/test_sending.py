@@ -4,7 +4,7 @@ import pytest
 
 from anyservice_core import errors
 from anyservice_core.effects import Request
-from anyservice_core.models.wire import CloudWire
+from anyservice_core.models.wire import EPOCH, CloudWire, ServiceWire
 from anyservice_core.operations import sending
 from anyservice_core.operations.sending import exchange, place, send, send_page
 
@@ -16,6 +16,22 @@ CLOUD = {"id": "cld_1", "name": "main", "invented_later": 1}
 def test_an_answer_is_taken_out_of_its_envelope(hold, shapes):
     """Unknown keys do no harm."""
     assert hold(send(GET, CloudWire), shapes.result(CLOUD)).result.name == "main"
+
+
+def test_a_null_where_none_may_be_is_a_field_that_is_not_there(hold, shapes):
+    """Servers differ in which of the two they send; nulls that mean something stay."""
+    version = shapes.version(ray_serve_config={"applications": [{"args": {"limit": None}}]}, placements=None)
+    service = shapes.service(primary_version=version, versions=None, base_url=None, created_at=None)
+    read = hold(send(GET, ServiceWire), shapes.result(service)).result
+    assert (read.versions, read.base_url, read.created_at) == ([], "", EPOCH)
+    assert read.primary_version.ray_serve_config["applications"] == [{"args": {"limit": None}}]
+
+
+@pytest.mark.parametrize("field", ["id", "name", "current_state"])
+def test_a_null_for_what_must_be_there_is_an_error(talk, shapes, field):
+    """Going on without it would be a guess."""
+    with pytest.raises(errors.DecodeError, match=rf"result\.{field}: Field required"):
+        talk.hold(send(GET, ServiceWire), [shapes.result(shapes.service(**{field: None}))])
 
 
 def test_a_page_keeps_its_token(hold, shapes):

@@ -386,6 +386,30 @@ def test_a_token_that_is_refused_is_not_a_project_without_a_name(talk, shapes):
         talk.hold(services.status(id="service2_1"), [shapes.result(shapes.service()), shapes.error(401)])
 
 
+def test_one_odd_service_does_not_hide_the_others(hold, shapes):
+    """It is left out, and whoever watches is told what was odd."""
+    page = shapes.page({"id": "service2_odd"}, shapes.service(), shapes.service(weight="much"), token="2")
+    talk = hold(listing(project="prj_1").page(None), page, shapes.result({"id": "prj_1", "name": "default"}))
+    assert [one.id for one in talk.result.items] == ["service2_1", "service2_1"]
+    assert talk.result.following.token == "2"
+    [said] = talk.reports
+    assert said.startswith("left out of the list: ")
+    assert "name: Field required" in said
+
+
+def test_a_list_of_nothing_but_odd_services_is_an_error(talk, shapes):
+    """It is not the services then, it is the server."""
+    with pytest.raises(DecodeError, match=r"results\.0"):
+        talk.hold(listing().page(None), [shapes.page({"id": "service2_odd"})])
+
+
+def test_a_look_up_by_name_leaves_nothing_out(talk, shapes):
+    """The odd one may be the one that is meant, and not finding it would mean to start another."""
+    odd = {"id": "service2_odd", "name": "recommender"}
+    with pytest.raises(DecodeError, match=r"results\.0"):
+        talk.hold(services.status("recommender"), [shapes.page(odd, shapes.service(name="recommender-2"))])
+
+
 def test_pages_that_never_end_are_an_error(talk, shapes):
     """The same token twice would have us read for ever."""
     answers = [shapes.page(shapes.service(name="x"), token="t")] * 2

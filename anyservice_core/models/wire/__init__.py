@@ -1,6 +1,6 @@
 """What goes over HTTP: one set of models, read by the client and written by the plane.
 
-Reading is lenient: unknown keys are ignored, nulls stand for a field that is not there (``without_nulls``),
+Reading is lenient: unknown keys are ignored, a null where none may be is a field that is not there (``operations/reading.py``),
 states stay plain strings (``mapping.py`` gives them meaning), and a field is required only where going on
 without it would be a guess: identity, state and weight. Writing is complete: every field that official clients
 refuse to miss has a default or must be given, so ``model_dump(mode="json")`` of any model here is an answer they
@@ -19,7 +19,6 @@ from anyservice_core.models.wire.base import (
     Result,
     Results,
     Wire,
-    without_nulls,
 )
 from anyservice_core.models.wire.places import (
     BuildOperation,
@@ -110,5 +109,4 @@ __all__ = [
     "Wire",
     "WorkerType",
     "WorkspaceWire",
-    "without_nulls",
 ]

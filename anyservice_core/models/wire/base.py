@@ -17,7 +17,6 @@ __all__ = [
     "Result",
     "Results",
     "Wire",
-    "without_nulls",
 ]
 
 T = TypeVar("T")
@@ -66,12 +65,3 @@ class ErrorBody(Wire):
 
 class ErrorAnswer(Wire):
     error: ErrorBody
-
-
-def without_nulls(content: Any) -> Any:
-    """JSON with every key left out whose value is null, since servers differ in whether they say so."""
-    if isinstance(content, dict):
-        return {key: without_nulls(value) for key, value in content.items() if value is not None}
-    if isinstance(content, list):
-        return [without_nulls(item) for item in content]
-    return content
