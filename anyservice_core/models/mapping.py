@@ -29,7 +29,7 @@ __all__ = ["apply_from_config", "apply_from_version", "config_from_version", "se
 
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _LISTS = ("py_modules", "excludes")
-_SERVE_OPTIONS = ("http_options", "grpc_options", "logging_config", "proxy_location")
+_SERVE_OPTIONS = {"http_options": dict, "grpc_options": dict, "logging_config": dict, "proxy_location": str}
 
 
 # ── out ─────────────────────────────────────────────────────────────────────
@@ -97,9 +97,9 @@ def _shared_runtime_env(config: ServiceConfig) -> dict[str, Any]:
 def _with_runtime_env(application: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
     own = application.get("runtime_env") or {}
     # Lists add up: what an application brings of its own it still needs.
-    added = {name: [*own[name], *shared[name]] for name in _LISTS if own.get(name) and shared.get(name)}
+    added = {name: [*own[name], *shared[name]] for name in _LISTS if own.get(name) and name in shared}
     merged = {**own, **shared, **added}
-    if own.get("env_vars") and shared.get("env_vars"):
+    if own.get("env_vars") and "env_vars" in shared:
         merged["env_vars"] = {**own["env_vars"], **shared["env_vars"]}
     return {**application, "runtime_env": merged} if merged else dict(application)
 
@@ -170,12 +170,18 @@ def config_from_version(service: ServiceWire, version: VersionWire) -> ServiceCo
         _fields_set=None,
         name=service.name,
         version_name=version.version or None,
-        applications=list(serve.get("applications") or []),
+        applications=[one for one in _of_kind(serve, "applications", list) if isinstance(one, dict)],
         query_auth_token_enabled=service.auth_token is not None,
         ray_gcs_external_storage_config=_read_storage(version.ray_gcs_external_storage_config),
         tracing_config=_read_tracing(version.tracing_config),
-        **{name: serve[name] for name in _SERVE_OPTIONS if serve.get(name)},
+        **{name: found for name, kind in _SERVE_OPTIONS.items() if (found := _of_kind(serve, name, kind))},
     )
+
+
+def _of_kind(serve: Mapping[str, Any], name: str, kind: type) -> Any:
+    """What is there, if it is what it should be, else nothing."""
+    found = serve.get(name)
+    return found if isinstance(found, kind) else kind()
 
 
 def _read_storage(wire: ExternalStorageWire | None) -> RayGCSExternalStorageConfig | None:
