@@ -9,7 +9,7 @@ from __future__ import annotations
 from anyservice_core.metrics.headers import FromEnv
 from anyservice_core.metrics.probe import Expect, Probe, measure_probe
 from anyservice_core.metrics.prometheus import Prometheus, measure_prometheus
-from anyservice_core.metrics.providers import Provider, measure, provider, spelled
+from anyservice_core.metrics.providers import ByName, Provider, measure, provider, spelled
 from anyservice_core.metrics.python import Python, measure_python
 from anyservice_core.metrics.reading import Count, Increase, Level, Reading, Said, Target, Totals, Unreadable
 from anyservice_core.metrics.router import measure_router
@@ -18,6 +18,7 @@ from anyservice_core.metrics.web import Web, measure_web
 
 __all__ = [
     "TO_BE_SHOWN",
+    "ByName",
     "Count",
     "Expect",
     "FromEnv",

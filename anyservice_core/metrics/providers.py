@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticSerializationError
+from typing_extensions import TypedDict  # pydantic cannot read the standard one before Python 3.12
 
 from anyservice_core.effects import Op
 from anyservice_core.metrics.probe import Expect, Probe, measure_probe
@@ -18,9 +19,19 @@ from anyservice_core.metrics.router import measure_router
 from anyservice_core.metrics.source import Source
 from anyservice_core.metrics.web import Web, measure_web
 
-__all__ = ["Provider", "measure", "provider", "spelled"]
+__all__ = ["ByName", "Provider", "measure", "provider", "spelled"]
 
 Provider: TypeAlias = Literal["service", "router"] | Prometheus | Web | Probe | Python
+
+
+class ByName(TypedDict, total=False):
+    """One of these, with its options: what a plan has, for whoever asks for a schema."""
+
+    prometheus: Prometheus
+    web: Web
+    probe: Probe
+    python: Python | str
+
 
 _PLAIN: Final = ("service", "router")
 _WITH_OPTIONS: Final[Mapping[str, type[Source]]] = {

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError
 
-from anyservice_core.metrics import Probe, Provider, Source, provider, spelled
+from anyservice_core.metrics import ByName, Probe, Provider, Source, provider, spelled
 from anyservice_core.rollout.duration import Duration
 
 __all__ = ["HEALTH", "Bound", "Compare", "FaultError", "Metric", "Part"]
@@ -110,7 +110,10 @@ class Metric(Part):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    provider: Annotated[Provider, BeforeValidator(provider)]
+    provider: Annotated[
+        Provider,
+        BeforeValidator(provider, json_schema_input_type=Literal["service", "router"] | ByName),
+    ]
     interval: Duration | None = None
     initial_delay: Duration = 0.0
     count: Annotated[int, Field(ge=1)] | None = None

@@ -12,6 +12,7 @@ from anyservice_core.effects import Reply
 from anyservice_core.errors import DecodeError, TransportError
 from anyservice_core.metrics import Count, FromEnv, Increase, Level, Unreadable, Web, measure, measure_web
 from anyservice_core.metrics.providers import provider, spelled
+from anyservice_core.rollout import RolloutPlan
 from tests.metrics.talking import TARGET, answer, converse
 
 URL = "http://store.test/api"
@@ -204,6 +205,15 @@ def test_a_plan_made_in_python_may_hold_the_models_themselves() -> None:
     assert provider(written) == made
     assert provider(spelled(made)) == made
     assert spelled("router") == provider({"router": None}) == "router"
+
+
+def test_the_schema_of_a_plan_says_how_a_provider_is_written() -> None:
+    """Editors and forms are made from it."""
+    schema = RolloutPlan.model_json_schema()
+    named = schema["$defs"]["Metric"]["properties"]["provider"]["anyOf"]
+    assert named[0]["enum"] == ["service", "router"]
+    by_name = schema["$defs"][named[1]["$ref"].rpartition("/")[2]]["properties"]
+    assert set(by_name) == {"prometheus", "web", "probe", "python"}
 
 
 def test_what_a_source_looks_back_on_is_what_it_names() -> None:
