@@ -109,7 +109,8 @@ def observe(status: ServiceStatus | None, version_name: str, at: float) -> Obser
 
 def _unheard(status: ServiceStatus) -> str | None:
     """What the server calls a state that is news to this client."""
-    return next((one.raw_state for one in (status, *status.versions) if one.raw_state), None)
+    words = [status.raw_state, *(version.raw_state for version in status.versions)]
+    return next((word for word in words if word), None)
 
 
 def _seen(version: ServiceVersionStatus | None, version_name: str) -> Seen | None:
