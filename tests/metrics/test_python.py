@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from anyservice_core.errors import PlanError
-from anyservice_core.metrics import (
+from anyservice_core.metrics import TO_BE_SHOWN, (
     Count,
     Increase,
     Level,
@@ -188,6 +188,7 @@ def test_a_function_without_a_name_is_kept_in_this_process(call: Any) -> None:
     assert plan.metrics[0].provider.call == call  # type: ignore[union-attr]
     with pytest.raises(PlanError, match=r"cannot be imported by name.*package\.module:function"):
         plan.to_dict()
+    assert isinstance(spelled(plan.metrics[0].provider, TO_BE_SHOWN)["python"]["call"], str)
     with pytest.raises(PlanError):
         spelled(plan.metrics[0].provider)
 
