@@ -12,7 +12,7 @@ __all__ = ["get_provider_info"]
 
 
 def get_provider_info() -> dict[str, Any]:
-    """What Airflow shows of this provider: its connection type with a form, and its links."""
+    """What Airflow shows of this provider: its connection type with a form, its links, and what else it brings."""
     return {
         "package-name": "anyservice",
         "name": "Anyservice",
@@ -33,7 +33,15 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": _CONN_FIELDS,
             }
         ],
-        "extra-links": ["airflow_provider.links.ServiceLink"],
+        "extra-links": ["airflow_provider.links.ServiceLink", "airflow_provider.links.ReportLink"],
+        "notifications": ["airflow_provider.notifier.RollbackNotifier"],
+        "task-decorators": [
+            {"name": "canary_check", "class-name": "airflow_provider.decorator.canary_check"}
+        ],
+        "asset-uris": [{"schemes": ["anyservice"], "handler": "airflow_provider.assets.sanitize_uri"}],
+        "config": {
+            "anyservice": {"description": "What tasks do unless they say otherwise.", "options": _OPTIONS}
+        },
     }
 
 
@@ -52,5 +60,22 @@ _CONN_FIELDS: dict[str, Any] = {
     "timeout_s": {
         "label": "Timeout of one request, in seconds",
         "schema": {"type": "number", "minimum": 1, "default": 30},
+    },
+}
+
+_OPTIONS: dict[str, Any] = {
+    "poll_interval_s": {
+        "description": "Seconds between looks at a service.",
+        "version_added": "0.1.0",
+        "type": "float",
+        "example": None,
+        "default": "5",
+    },
+    "on_kill": {
+        "description": "What becomes of a canary when its task is killed or marked failed: leave or rollback.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "rollback",
+        "default": "leave",
     },
 }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import BaseOperator, BaseOperatorLink, conf
 
 from airflow_provider.errors import GRACE_S, TaskDeferralTimeout, airflow_errors, failure, result_of
 from airflow_provider.goals import judged
@@ -27,13 +27,15 @@ class ServiceOperator(BaseOperator):
     Args:
         wait: whether the task's success means that the goal is reached, or only that it was asked for.
         timeout_s: seconds to wait, from when the task began to wait.
-        poll_interval_s: seconds between looks at the service.
+        poll_interval_s: seconds between looks at the service; by default as ``[anyservice] poll_interval_s``, which is 5.
         deferrable: wait in the triggerer, without a worker; by default as ``[operators] default_deferrable``.
+        on_kill: what becomes of the canary when the task is killed or marked failed: ``"leave"`` or ``"rollback"``; by
+            default as ``[anyservice] on_kill``, which is ``leave``.
         conn_id: the Airflow connection to the control plane.
     """
 
     hook_class: type[ServiceHook] = ServiceHook
-    operator_extra_links = (ServiceLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (ServiceLink(),)
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -41,18 +43,18 @@ class ServiceOperator(BaseOperator):
         *,
         wait: bool = True,
         timeout_s: float = 1800.0,
-        poll_interval_s: float = 5.0,
+        poll_interval_s: float | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        on_kill: OnKill = "leave",
+        on_kill: OnKill | None = None,
         conn_id: str = ServiceHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.wait = wait
         self.timeout_s = timeout_s
-        self.poll_interval_s = poll_interval_s
+        self.poll_interval_s = poll_interval_s or conf.getfloat("anyservice", "poll_interval_s", fallback=5.0)
         self.deferrable = deferrable
-        self.on_kill_do: OnKill = on_kill
+        self.on_kill_do: OnKill = on_kill or conf.get("anyservice", "on_kill", fallback="leave")
         self.conn_id = conn_id
         self.mine: dict[str, Any] | None = None  # the canary that a kill may take back
 

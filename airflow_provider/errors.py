@@ -19,11 +19,30 @@ try:
 except ImportError:  # Airflow 2
     from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
 
-__all__ = ["GRACE_S", "TaskDeferralTimeout", "airflow_errors", "failure", "result_of", "success"]
+__all__ = [
+    "GRACE_S",
+    "AgainError",
+    "TaskDeferralTimeout",
+    "airflow_errors",
+    "failure",
+    "result_of",
+    "success",
+]
 
 # A trigger ends by itself at its deadline. Airflow's own time-out, a good while later, is for a triggerer
 # that is gone: it ends the task without a word from the trigger.
 GRACE_S = 300.0
+
+
+class AgainError(AirflowException):
+    """What went wrong in the triggerer, and may be well at another try.
+
+    ``retry_after_s`` is the pause that the server has asked for, if any, in seconds.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 @contextmanager
@@ -49,6 +68,7 @@ def failure(error: AnyserviceError) -> dict[str, Any]:
         "error": type(error).__name__,
         "message": str(error),
         "retryable": error.retryable,
+        "retry_after_s": getattr(error, "retry_after_s", None),
         "report": getattr(error, "report", None),
     }
 
@@ -58,11 +78,14 @@ def result_of(event: Mapping[str, Any] | None) -> dict[str, Any]:
 
     Raises:
         AirflowFailException: trying again is no use.
-        AirflowException: it may be of use, or the event is not one of ours.
+        AgainError: it may be of use.
+        AirflowException: the event is not one of ours.
     """
     kind = event.get("status") if isinstance(event, Mapping) else None
     if event is None or kind not in {"success", "error"}:
         raise AirflowException(f"The trigger came back with an event that is not one of its own: {event!r}.")
     if kind == "success":
         return dict(event["result"])
-    raise (AirflowException if event["retryable"] else AirflowFailException)(event["message"])
+    if event["retryable"]:
+        raise AgainError(event["message"], event.get("retry_after_s"))
+    raise AirflowFailException(event["message"])

@@ -20,6 +20,7 @@ import httpx
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
+from airflow_provider.counting import count
 from anyservice_core import AnyserviceError, AsyncClient, Client, ConfigError
 
 __all__ = ["ServiceHook"]
@@ -33,8 +34,8 @@ class ServiceHook(BaseHook):
     """Clients for the control plane that a connection names.
 
     ``get_conn()`` gives a ``Client``, ``await aget_conn()`` an ``AsyncClient``; both are context managers.
-    What they report is logged line by line, and so is in the task's log. ``on_save`` takes what an
-    operation wants kept for a later run of it. To reach something else, such as a fake in a test,
+    What they report is logged line by line, and so is in the task's log. ``options`` are the client's own
+    ``on_report``, ``on_save`` and ``on_orders``, for what goes on beside the log. To reach something else, such as a fake in a test,
     subclass the hook and set ``hook_class`` of an operator, sensor or trigger.
     """
 
@@ -47,21 +48,23 @@ class ServiceHook(BaseHook):
         super().__init__()
         self.conn_id = conn_id
 
-    def get_conn(self, *, on_save: Callable[[str, Any], None] | None = None) -> Client:
+    def get_conn(self, **options: Callable[..., Any] | None) -> Client:
         """Give a client. Raises ``ConfigError`` for a connection that cannot work."""
         conn = self.get_connection(self.conn_id)
         if conn.password:
             mask_secret(conn.password)
-        options, verify_tls = client_options(self.conn_id, conn, conn.extra_dejson)
+        place, verify_tls = client_options(self.conn_id, conn, conn.extra_dejson)
         transport = None if verify_tls else httpx.HTTPTransport(verify=False)
-        return Client(**options, transport=transport, on_report=report, on_save=on_save)
+        ears: dict[str, Any] = {"on_report": report, **options}
+        return Client(**place, transport=transport, **ears)
 
-    async def aget_conn(self, *, on_save: Callable[[str, Any], None] | None = None) -> AsyncClient:
+    async def aget_conn(self, **options: Callable[..., Any] | None) -> AsyncClient:
         """Give an async client, without a blocking call. Raises ``ConfigError`` like ``get_conn``."""
         conn = await get_async_connection(self.conn_id, hook=self)  # masks the password itself
-        options, verify_tls = client_options(self.conn_id, conn, await get_async_extra_dejson(conn))
+        place, verify_tls = client_options(self.conn_id, conn, await get_async_extra_dejson(conn))
         transport = None if verify_tls else httpx.AsyncHTTPTransport(verify=False)
-        return AsyncClient(**options, transport=transport, on_report=report, on_save=on_save)
+        ears: dict[str, Any] = {"on_report": report, **options}
+        return AsyncClient(**place, transport=transport, **ears)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for one page of services: it needs host, token and TLS to be right."""
@@ -74,8 +77,9 @@ class ServiceHook(BaseHook):
 
 
 def report(event: object) -> None:
-    """Write one line to the log of the task, from a worker or from the triggerer."""
+    """Write one line to the log of the task, from a worker or from the triggerer; and count what is counted."""
     _log.info("%s", event)
+    count(event)
 
 
 def client_options(conn_id: str, conn: Any, extra: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:

@@ -25,7 +25,7 @@ PlanLike: TypeAlias = RolloutPlan | Mapping[str, Any] | str | Path
 
 def read_config(operator: Any, context: Any) -> ServiceConfig:
     """The operator's ``config``, checked. Raises ``ConfigError``."""
-    source: ConfigLike = operator.config
+    source: ConfigLike = operator.ready_config
     if isinstance(source, str | Path):
         return _read_file(operator, context, _seen_from(_folder(operator), source))
     fields = source.to_dict() if isinstance(source, ServiceConfig) else source

@@ -15,10 +15,13 @@ from asgiref.sync import sync_to_async
 from anyservice_core.effects import Op, Report
 from anyservice_core.operations import services
 
-__all__ = ["LEFT", "OnKill", "marked_failed", "take_back"]
+__all__ = ["LEFT", "OnKill", "marked_failed", "take_back", "task_state"]
 
 OnKill: TypeAlias = Literal["leave", "rollback"]
-LEFT = "The task was killed: the service is left as it is. Run the task again to go on from there."
+LEFT = (
+    "The wait was ended from outside: the service is left as it is. "
+    "If the task was killed, run it again to go on from there."
+)
 _log = logging.getLogger("airflow_provider")
 
 
@@ -35,13 +38,14 @@ def take_back(version: str, **where: Any) -> Op[None]:
 async def marked_failed(ti: Any) -> bool:
     """Whether the task of a trigger was marked failed, as opposed to success or cleared."""
     try:
-        return await sync_to_async(_state)(ti) == "failed"
+        return await sync_to_async(task_state)(ti) == "failed"
     except Exception:  # noqa: BLE001  # the look-up is not a public part of Airflow: when it fails, leave the service alone
         _log.warning("The task's state could not be looked up; the service is left as it is.", exc_info=True)
         return False
 
 
-def _state(ti: Any) -> str | None:
+def task_state(ti: Any) -> str | None:
+    """What Airflow says of a task now: of the task instance, or whatever names one."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     states = RuntimeTaskInstance.get_task_states(

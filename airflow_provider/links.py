@@ -1,16 +1,17 @@
-"""Buttons on a task's page in Airflow's UI."""
+"""Buttons on a task's page in Airflow's UI. All of them are there while the task is deferred, too."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import quote
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom, conf
 
-__all__ = ["ServiceLink"]
+__all__ = ["ReportLink", "ServiceLink"]
 
 
 class ServiceLink(BaseOperatorLink):
-    """Leads to the service in the control plane's console. It is there while the task is deferred, too."""
+    """Leads to the service in the control plane's console."""
 
     name = "Service"
     key: ClassVar[str] = "service_url"
@@ -23,3 +24,15 @@ class ServiceLink(BaseOperatorLink):
     def leave(cls, context: Any, host: str, service_id: str) -> None:
         """Leave the address of a service for the button. It holds no token."""
         context["ti"].xcom_push(cls.key, f"{host}/services/{service_id}")
+
+
+class ReportLink(BaseOperatorLink):
+    """Leads to the rollout's report, which Airflow's own server draws (see ``airflow_provider.plugin``)."""
+
+    name = "Rollout"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002
+        """Give the address. It needs nothing from the task, so it is there from the first moment."""
+        base = (conf.get("api", "base_url", fallback="") or "").rstrip("/")
+        where = (ti_key.dag_id, ti_key.run_id, ti_key.task_id, str(ti_key.map_index))
+        return f"{base}/anyservice/rollouts/" + "/".join(quote(part, safe="") for part in where)

@@ -1,4 +1,4 @@
-"""Operators: deploy, roll out, roll back, terminate.
+"""Operators: deploy, roll out, roll back; and, from the rooms beside, terminate, archive, delete, order.
 
     canary  = DeployOperator(task_id="canary", config="service.yaml", canary_percent=10)
     promote = DeployOperator(task_id="promote", config="service.yaml", canary_percent=100)
@@ -15,27 +15,40 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider.assets import announce
 from airflow_provider.base import ServiceOperator
+from airflow_provider.ending import ArchiveOperator, DeleteOperator, TerminateOperator
 from airflow_provider.errors import airflow_errors
+from airflow_provider.hiding import HasConfig
 from airflow_provider.hooks import report
 from airflow_provider.inputs import ConfigLike, read_config, read_percent
+from airflow_provider.orders import OrderOperator
 from airflow_provider.rollouts import RolloutOperator
 from airflow_provider.summary import summary
 from anyservice_core import ServiceConfig, ServiceState, ServiceStatus
 from anyservice_core.rollout.identity import rollout_key
 
-__all__ = ["DeployOperator", "RollbackOperator", "RolloutOperator", "TerminateOperator"]
+__all__ = [
+    "ArchiveOperator",
+    "DeleteOperator",
+    "DeployOperator",
+    "OrderOperator",
+    "RollbackOperator",
+    "RolloutOperator",
+    "TerminateOperator",
+]
 
 # Rules by which a task runs because another has failed.
 _ON_FAILURE = frozenset({"one_failed", "all_failed"})
 
 
-class DeployOperator(ServiceOperator):
+class DeployOperator(HasConfig, ServiceOperator):
     """Deploys a version, or moves the weight of the one that is there. Succeeds once *it* is healthy at that weight.
 
     The version is named after its content and the DAG run, unless ``config`` names it. So a retry finds what
     its first try has deployed, and several tasks of a run move one canary. The first version of a service has
     nothing beside it and gets all traffic. Gives the service's id, name, address and versions as a dict.
+    Each service among ``outlets`` (``service_asset``) is told of the version and its weight.
 
     Args:
         config: path of a YAML file (templated, and so is its text), mapping or ``ServiceConfig``.
@@ -56,7 +69,7 @@ class DeployOperator(ServiceOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.config = config
+        self.take(config)
         self.canary_percent = canary_percent
         self.max_surge_percent = max_surge_percent
 
@@ -71,6 +84,24 @@ class DeployOperator(ServiceOperator):
                 self.mine = {"version": made.version_id, "id": str(made)}
                 status = client.status(id=str(made))
                 return self.reach(context, client, status, _goal(status, made.version_id, weight))
+
+    def done(self, context: Any, result: dict[str, Any]) -> dict[str, Any]:
+        _tell_of(context, self.outlets, result, "deployed" if self.wait else "asked for")
+        return result
+
+
+def _tell_of(context: Any, outlets: Any, result: dict[str, Any], verdict: str) -> None:
+    """Announce the version that a task was about: the canary, if there is one."""
+    version = result["canary_version"] or result["primary_version"] or {}
+    facts = {
+        "service": result["name"],
+        "version": version.get("name"),
+        "version_id": version.get("id"),
+        "weight": version.get("weight"),
+        "url": result["query_url"],
+        "verdict": verdict,
+    }
+    announce(context, outlets, facts, stable=result["canary_version"] is None and verdict != "asked for")
 
 
 def _named(config: ServiceConfig, run: str) -> ServiceConfig:
@@ -149,24 +180,5 @@ class RollbackOperator(ServiceOperator):
             raise AirflowFailException(
                 f"{result['name']}: version {version} serves again. This task fails so that its run does too."
             )
+        _tell_of(context, self.outlets, result, "rolled_back")
         return result
-
-
-class TerminateOperator(ServiceOperator):
-    """Stops a service, all versions of it.
-
-    Args:
-        service: the service's name (templated).
-        kwargs: as ``ServiceOperator`` takes them.
-    """
-
-    template_fields = ("service",)
-
-    def __init__(self, *, service: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.service = service
-
-    def execute(self, context: Any) -> dict[str, Any]:
-        with airflow_errors(), self.hook.get_conn() as client:
-            service_id = client.terminate(self.service)
-            return self.reach(context, client, client.status(id=service_id), {"state": ["TERMINATED"]})

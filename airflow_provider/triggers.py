@@ -12,20 +12,25 @@ triggerer shuts down, and nothing answers then.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from pydantic import BaseModel
+from asgiref.sync import sync_to_async
 
 from airflow_provider.errors import failure, success
 from airflow_provider.hooks import ServiceHook, report
 from airflow_provider.killing import LEFT, OnKill, marked_failed, take_back
+from airflow_provider.memory import EVENTS, JOURNAL, Memory, newer
+from airflow_provider.orders import Mailbox
 from airflow_provider.summary import summary
+from airflow_provider.turns import Holder, holder
 from anyservice_core import AnyserviceError, AsyncClient, WaitTimeoutError
 from anyservice_core.effects import Sleep
+from anyservice_core.rollout.events import Event
+from anyservice_core.rollout.journal import Journal
 
-__all__ = ["RolloutTrigger", "ServiceTrigger", "WaitTrigger"]
+__all__ = ["AtGateError", "RolloutTrigger", "ServiceTrigger", "TurnTrigger", "WaitTrigger"]
 
 
 class ServiceTrigger(BaseTrigger):
@@ -60,7 +65,7 @@ class ServiceTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the end, and tell it. An error that is not ours fails the task with its traceback."""
         try:
-            async with await self.hook_class(self.conn_id).aget_conn(on_save=self.keep) as client:
+            async with await self.hook_class(self.conn_id).aget_conn(**self.ears()) as client:
                 await client.run(iter(Sleep(self.poll_interval_s)))
                 payload = await self.outcome(client)
         except AnyserviceError as error:
@@ -71,8 +76,9 @@ class ServiceTrigger(BaseTrigger):
         """Give the payload of a good end, or raise one of our errors."""
         raise NotImplementedError
 
-    def keep(self, key: str, value: BaseModel) -> None:
-        """Take what the worker shall keep for a later run; it goes back with the event."""
+    def ears(self) -> dict[str, Any]:
+        """Give the client's options: what listens to it beside the log."""
+        return {}
 
     async def on_kill(self) -> None:
         """A person ended the deferred task: take the canary back if that was asked for, and meant."""
@@ -112,23 +118,89 @@ class WaitTrigger(ServiceTrigger):
         return success(summary(status))
 
 
+class TurnTrigger(ServiceTrigger):
+    """Waits until no other task rolls ``service`` out; then a worker begins. ``asker`` is the task that waits."""
+
+    names = (*ServiceTrigger.names, "service", "asker", "deadline")
+
+    def __init__(self, *, service: str, asker: Mapping[str, Any], deadline: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.service = service
+        self.asker = dict(asker)
+        self.deadline = deadline
+
+    async def outcome(self, client: AsyncClient) -> dict[str, Any]:
+        while await sync_to_async(self._held)():
+            await client.run(iter(Sleep(self.pause_s)))
+        return {"status": "time_to_deploy"}
+
+    def wait_here(self) -> None:
+        """Wait in a worker."""
+        while self._held():
+            time.sleep(self.pause_s)
+
+    @property
+    def pause_s(self) -> float:
+        return max(self.poll_interval_s, 10.0)
+
+    def _held(self) -> bool:
+        other = holder(Holder(**self.asker), self.service, self.conn_id)
+        if other is not None and time.time() >= self.deadline:
+            raise WaitTimeoutError(f"{self.service} is still being rolled out by {other}.")
+        return other is not None
+
+
+class AtGateError(Exception):
+    """Ends following a rollout because it has come to a gate that others answer for; it goes on later."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal.gate)
+        self.journal = journal
+
+
 class RolloutTrigger(ServiceTrigger):
     """Goes on with a rollout that a worker has begun, to its end.
 
-    ``relay`` is what ``Client.begin_rollout`` gave, ``plan`` the plan, both as plain values. The journal comes
-    back with the event, for the worker to keep.
+    ``relay`` is what ``Client.begin_rollout`` gave, ``plan`` the plan, both as plain values. At a gate among ``stops`` it
+    ends with an event of the status ``at_gate``, for a worker to ask people. What happens is kept in the task's XComs,
+    where the next triggerer finds it; the journal also comes back with the event, for the worker to keep.
     """
 
-    names = (*ServiceTrigger.names, "relay", "plan")
+    names = (*ServiceTrigger.names, "relay", "plan", "stops")
 
-    def __init__(self, *, relay: Mapping[str, Any], plan: Mapping[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self, *, relay: Mapping[str, Any], plan: Mapping[str, Any], stops: Iterable[str] = (), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.relay = dict(relay)
         self.plan = dict(plan)
+        self.stops = list(stops)
+        self.events: list[Mapping[str, Any]] = []
+
+    def ears(self) -> dict[str, Any]:
+        self.memory = Memory(self.task_instance)
+        mailbox = Mailbox(str(self.relay["service"]), self.conn_id)
+        return {"on_report": self.hear, "on_save": self.keep, "on_orders": mailbox.alook}
 
     async def outcome(self, client: AsyncClient) -> dict[str, Any]:
-        report = await client.follow_rollout(self.relay, self.plan, poll_interval_s=self.poll_interval_s)
-        return success(report.to_dict()) if report else {"status": "time_to_deploy"}
+        journal = newer(self.relay["journal"], await self.memory.recall(JOURNAL))
+        self.events = list(await self.memory.recall(EVENTS) or ())
+        relay = {**self.relay, "journal": journal}
+        try:
+            done = await client.follow_rollout(relay, self.plan, poll_interval_s=self.poll_interval_s)
+        except AtGateError as held:
+            return {"status": "at_gate", "gate": held.journal.gate}
+        return success(done.to_dict()) if done else {"status": "time_to_deploy"}
 
-    def keep(self, key: str, value: BaseModel) -> None:  # noqa: ARG002
+    def hear(self, event: object) -> None:
+        """Log what happens, and keep it for the report's page."""
+        report(event)
+        if isinstance(event, Event):
+            self.events.append(event.to_dict())
+
+    async def keep(self, key: str, value: Journal) -> None:  # noqa: ARG002
+        """Keep the journal, and come back with it from a gate that a worker shall see."""
         self.kept = {"journal": value.model_dump(mode="json")}
+        await self.memory.keep(value, self.events)
+        if value.gate in self.stops:
+            raise AtGateError(value)

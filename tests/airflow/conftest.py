@@ -96,6 +96,9 @@ class TaskInstance:
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))
 
+    def xcom_pull(self, task_ids: Any = None, key: str = "return_value") -> Any:
+        return self.xcoms.get(key)
+
 
 @dataclass
 class Airflow:
@@ -109,6 +112,7 @@ class Airflow:
     ti: TaskInstance = field(default_factory=TaskInstance)
     store: Store = field(default_factory=Store)
     run_id: str = "manual__1"
+    more: dict[Any, Any] = field(default_factory=dict)
     on_event: Callable[[Any], None] = lambda _: None
     triggers: list[Any] = field(default_factory=list)
     deferred: list[Any] = field(default_factory=list)
@@ -119,22 +123,31 @@ class Airflow:
 
         plane = self.plane
 
-        def tell(event: Any) -> None:
-            report(event)
-            self.on_event(event)
+        def listening(on_report: Any = report, **options: Any) -> dict[str, Any]:
+            def tell(event: Any) -> None:
+                on_report(event)
+                self.on_event(event)
+
+            return {"on_report": tell, **options}
 
         class FakeHook(ServiceHook):
             def get_conn(self, **options: Any) -> Any:
-                return plane.client(on_report=tell, **options)
+                return plane.client(**listening(**options))
 
             async def aget_conn(self, **options: Any) -> Any:
-                return plane.async_client(on_report=tell, **options)
+                return plane.async_client(**listening(**options))
 
         return FakeHook
 
     @property
     def context(self) -> dict[str, Any]:
-        return {"ti": self.ti, "run_id": self.run_id, "task_state_store": self.store, "params": {}}
+        return {
+            "ti": self.ti,
+            "run_id": self.run_id,
+            "task_state_store": self.store,
+            "params": {},
+            **self.more,
+        }
 
     def ready(self, operator: Any) -> Any:
         """Render the operator's templates and let it see the fake plane."""
