@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         SortOrder,
         TracingConfig,
     )
-    from anyservice_core.rollout import Journal, RolloutPlan, RolloutReport
+    from anyservice_core.rollout import Backtest, Journal, RolloutPlan, RolloutReport
 
 __all__ = [
     "AnyserviceError",
@@ -56,6 +56,7 @@ __all__ = [
     "AsyncClient",
     "AsyncResultIterator",
     "AuthError",
+    "Backtest",
     "Client",
     "ConfigError",
     "ConflictError",
@@ -100,7 +101,7 @@ def _room_of(name: str) -> str:
         return "anyservice_core.client"
     if name.endswith("Error"):
         return "anyservice_core.errors"
-    if name in {"Journal", "RolloutPlan", "RolloutReport"}:
+    if name in {"Backtest", "Journal", "RolloutPlan", "RolloutReport"}:
         return "anyservice_core.rollout"
     return "anyservice_core.models"
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from anyservice_core.models.status import ServiceStatus
-    from anyservice_core.operations import deploying, previewing, relay, rollout, services
+    from anyservice_core.operations import backtest, deploying, previewing, relay, rollout, services
     from anyservice_core.operations import listing as lists
     from anyservice_core.operations.listing import Listing
 
@@ -81,8 +81,8 @@ class _Room:
 
 
 if not TYPE_CHECKING:  # the type checker shall see the functions themselves
-    deploying, previewing, relay = map(_Room, ("deploying", "previewing", "relay"))
-    lists, rollout, services = map(_Room, ("listing", "rollout", "services"))
+    backtest, deploying, previewing = map(_Room, ("backtest", "deploying", "previewing"))
+    lists, relay, rollout, services = map(_Room, ("listing", "relay", "rollout", "services"))
 
 
 class _Binding:
@@ -172,6 +172,7 @@ class Operations:
     rollout = operation(rollout.rollout)
     begin_rollout = operation(relay.begin)
     follow_rollout = operation(relay.follow)
+    backtest = operation(backtest.backtest)
     status = operation(services.status)
     wait = operation(services.wait)
     rollback = operation(services.rollback)

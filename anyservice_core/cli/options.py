@@ -22,6 +22,7 @@ __all__ = [
     "config_path",
     "connected",
     "connection",
+    "name_in",
     "pairs",
     "project",
     "resolved_link",
@@ -169,7 +170,7 @@ class Target:
 
     def __init__(self, given: dict[str, Any]) -> None:
         self.file = given.pop("config_file")
-        named = (given.pop("name"), given.pop("service"), self.file and _name_in(self.file))
+        named = (given.pop("name"), given.pop("service"), self.file and name_in(self.file))
         self.names = {name for name in named if name}
         self.id = given.pop("id")
         self.cloud = given.pop("cloud")
@@ -219,7 +220,8 @@ def with_target(function: F) -> F:
     return function
 
 
-def _name_in(path: str) -> str:
+def name_in(path: str) -> str:
+    """The name of the service that a config file is of."""
     from anyservice_core.models.config import read_yaml
 
     name = read_yaml(config_path(path)).get("name")

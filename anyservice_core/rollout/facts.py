@@ -22,6 +22,7 @@ __all__ = [
     "moment",
     "outcome_word",
     "read",
+    "would",
 ]
 
 NOTHING: Final = "\N{EN DASH}"
@@ -75,11 +76,16 @@ def outcome_word(report: RolloutReport) -> Word:
     return word._replace(text=would) if report.replayed else word
 
 
+def would(outcome: Outcome) -> str:
+    """What would have come of it."""
+    return _OUTCOMES[outcome][2]
+
+
 def headline(report: RolloutReport) -> str:
     """The end and its reason in one sentence."""
     _, was, would = _OUTCOMES[report.outcome]
-    moved = report.outcome in {Outcome.ROLLED_BACK, Outcome.PAUSED}
-    where = f" at {report.steps[-1].weight} %" if moved and report.steps else ""
+    held = report.outcome in {Outcome.ROLLED_BACK, Outcome.PAUSED} and not report.replayed
+    where = f" at {report.steps[-1].weight} %" if held and report.steps else ""
     after = f" after {format_duration(report.duration_s)}" if report.duration_s >= 1 else ""
     reason = report.reason.rstrip(". ")
     return f"{report.version_name} {would if report.replayed else was}{where}{after}: {reason}."
@@ -87,14 +93,14 @@ def headline(report: RolloutReport) -> str:
 
 def facts(report: RolloutReport) -> list[Fact]:
     """What it was about, when, and how much was seen of it; what is not known is left out."""
-    held = sum(step.held_s for step in report.steps)
+    held, before = sum(step.held_s for step in report.steps), report.baseline_name or report.baseline_version
     shown = [
         Fact("Service", report.service, code=True),
-        Fact("Version", report.version_name, code=True),
-        Fact("Version before", report.baseline_name or report.baseline_version or "", code=True),
-        Fact("Took", format_duration(report.duration_s)),
+        Fact("Canary" if report.replayed else "Version", report.version_name, code=True),
+        Fact("Primary" if report.replayed else "Version before", before or "", code=True),
+        Fact("Decided after" if report.replayed else "Took", format_duration(report.duration_s)),
         Fact("Held by people and windows", format_duration(held) if held >= 1 else ""),
-        Fact("Reached", _reached(report)),
+        Fact("Reached", "" if report.replayed else _reached(report)),
         Fact("Canary requests compared", f"{report.requests:,}" if report.requests else ""),
         Fact("Began", moment(report.started_at)),
         Fact("Ended", moment(report.ended_at)),

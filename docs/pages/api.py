@@ -33,6 +33,7 @@ OTHERS = (
     "AsyncResultIterator",
     "RolloutPlan",
     "RolloutReport",
+    "Backtest",
     "Journal",
 )
 SHOWN = (
@@ -48,6 +49,7 @@ SHOWN = (
     "archive",
     "delete",
     "rollout",
+    "backtest",
 )
 
 

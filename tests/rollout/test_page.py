@@ -246,7 +246,7 @@ def test_a_note_and_a_replay_are_told_at_the_top() -> None:
     text = page(report(replayed=True, steps=(step(),)), note="Gates were left out.")
     header = words(next(parsed(text).iter("header")))
     assert "Replay of the judge over the past" in header
-    assert "r-2 would have been rolled back at 5 % after 10m: it errs." in header
+    assert "r-2 would have been rolled back after 10m: it errs." in header
     assert "Gates were left out." in header
 
 
