@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from anyservice_core.errors import PlanError
-from anyservice_core.metrics import TO_BE_SHOWN, (
+from anyservice_core.metrics import (
+    TO_BE_SHOWN,
     Count,
     Increase,
     Level,
