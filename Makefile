@@ -1,7 +1,7 @@
 # Each target sets up all that it needs, on a bare machine with Python 3.11 and make, and costs
 # seconds when run again. Which environments there are, and why: CONTRIBUTING.md.
 
-.PHONY: demo test test-core test-real test-airflow test-prefect test-official check docs bench lock clean
+.PHONY: demo test test-core test-real test-airflow test-airflow-e2e test-prefect test-official check docs bench lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
@@ -65,7 +65,11 @@ test-real: .venv/ready
 	$(PYTEST) -m "real and not airflow and not prefect and not official"
 
 test-airflow: .venv/ready
-	$(PYTEST) -m airflow
+	$(PYTEST) -m "airflow and not airflow_e2e"
+
+# A real `airflow standalone` and a real plane; whole scenarios, kills among them.
+test-airflow-e2e: .venv/ready
+	$(PYTEST) -m airflow_e2e tests/airflow
 
 test-prefect: .venv/ready .venv-prefect/ready
 	$(PYTEST) -m prefect tests/prefect

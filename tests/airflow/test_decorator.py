@@ -19,7 +19,7 @@ def canary(serving, config):
 
 def task(function, *args, **options):
     with DAG("a_dag", schedule=None) as dag:
-        canary_check(service="recommender", **options)(function)(*args)
+        canary_check(service="recommender", task_id="check", **options)(function)(*args)
     return dag.tasks[0]
 
 

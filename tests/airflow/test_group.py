@@ -1,0 +1,159 @@
+"""A rollout as a group of tasks: one rollout all the same."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_provider.group import progressive_deploy_group
+from anyservice_core import ConfigError
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(40)]
+
+BOTH_WAYS = pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
+PLAN = {
+    "steps": [10, {"weight": 50, "approval": {"timeout": "8h"}}],
+    "bake": "2m",
+    "metrics": [{"name": "errors", "provider": "router"}],
+    "promotion": {"timeout": "1h", "on_timeout": "promote"},
+}
+
+
+def group(config, plan=PLAN, **options):
+    with DAG("a_dag", schedule=None) as dag:
+        progressive_deploy_group(config, plan, poll_interval_s=5, **options)
+    return dag
+
+
+class PerTask:
+    """XComs of several tasks, as the group's tasks see each other's."""
+
+    def __init__(self, ti):
+        self.ti = ti
+        self.of = {}
+
+    def run(self, airflow, dag, name):
+        task = dag.get_task(f"rollout.{name}")
+        airflow.ti.xcoms = self.of.setdefault(task.task_id, {})
+        airflow.store.forget()
+        airflow.ti.xcom_pull = self.pull
+        return airflow.run(task)
+
+    def pull(self, task_ids=None, key="return_value"):
+        return self.of.get(task_ids, {}).get(key)
+
+
+@pytest.fixture
+def tasks(airflow):
+    return PerTask(airflow.ti)
+
+
+def test_each_step_and_each_approval_is_a_task(config):
+    """They stand in a row, each of them leads to the one undo, and the scheduler sees the same."""
+    dag = group(config)
+    again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    row = ["step_10", "step_50", "approve_50", "approve_promotion", "promote", "undo"]
+
+    assert {task.task_id for task in again.tasks} == {f"rollout.{name}" for name in row}
+    for before, after in pairwise(row[:-1]):
+        assert f"rollout.{after}" in dag.get_task(f"rollout.{before}").downstream_task_ids
+    assert dag.get_task("rollout.undo").upstream_task_ids == {f"rollout.{name}" for name in row[:-1]}
+    assert [leaf.task_id for leaf in dag.leaves] == ["rollout.undo"]
+
+
+def test_approvals_keep_their_time_and_what_comes_after_it(config):
+    """A "no" is a failure, so that undo runs; silence means what the plan says."""
+    dag = group(config)
+    first, last = dag.get_task("rollout.approve_50"), dag.get_task("rollout.approve_promotion")
+
+    assert (first.response_timeout.total_seconds(), first.defaults, first.fail_on_reject) == (
+        8 * 3600,
+        None,
+        True,
+    )
+    assert last.defaults == ["Approve"]
+
+
+@BOTH_WAYS
+def test_the_parts_are_one_rollout(airflow, serving, config, tasks, *, deferrable):
+    """Each part goes on from the weight and the journal of the one before: one version, each weight baked once."""
+    serving.send_traffic(100)
+    dag = group(config.options(tags={"a": "b"}), deferrable=deferrable)
+    assert tasks.run(airflow, dag, "step_10")["weight"] == 10
+    assert serving.service("recommender").canary.weight == 10
+    assert tasks.run(airflow, dag, "step_50")["weight"] == 50
+    assert serving.service("recommender").canary.weight == 50
+    report = tasks.run(airflow, dag, "promote")
+
+    assert report["outcome"] == "succeeded"
+    assert [(step["weight"], step["phase"]) for step in report["steps"]] == [
+        (10, "successful"),
+        (50, "successful"),
+    ]
+    assert all(120 <= step["baked_s"] < 180 for step in report["steps"])
+    assert len(serving.engine.specs) == 2
+
+
+@BOTH_WAYS
+def test_a_bad_part_takes_the_canary_back_itself(airflow, serving, config, tasks, *, deferrable):
+    """The rules of the plan hold in each part; undo finds nothing left to do, and fails so that the run is red."""
+    serving.send_traffic(100)
+    airflow.on_event = lambda event: (
+        serving.send_traffic(100, errors={event.version: 0.5}) if "10 % seen" in str(event) else None
+    )
+    dag = group(config.options(tags={"a": "b"}), deferrable=deferrable)
+    with pytest.raises(AirflowFailException, match="rolled back: errors"):
+        tasks.run(airflow, dag, "step_10")
+    with pytest.raises(AirflowFailException, match="v1 serves again"):
+        tasks.run(airflow, dag, "undo")
+
+    assert serving.service("recommender").canary is None
+
+
+def test_a_no_between_two_parts_is_undone(airflow, serving, config, tasks):
+    """The approval has failed, its task says nothing, and undo takes back the version that the parts have brought."""
+    serving.send_traffic(100)
+    dag = group(config.options(tags={"a": "b"}))
+    tasks.run(airflow, dag, "step_10")
+    tasks.run(airflow, dag, "step_50")
+    with pytest.raises(AirflowFailException, match="v1 serves again"):
+        tasks.run(airflow, dag, "undo")
+
+    assert serving.service("recommender").canary is None
+
+
+def test_undo_keeps_its_hands_off_what_is_not_ours(airflow, serving, config, tasks):
+    """Nothing was deployed, or another's canary has taken the place: it stays."""
+    dag = group(config.options(tags={"a": "b"}))
+    with serving.client() as client:
+        client.deploy(config.options(version_name="theirs"), canary_percent=20)
+    with pytest.raises(AirflowFailException, match="Nothing was deployed"):
+        tasks.run(airflow, dag, "undo")
+    tasks.of["rollout.step_10"] = {"journal": {"version_name": "r-ours"}}
+    with pytest.raises(AirflowFailException):
+        tasks.run(airflow, dag, "undo")
+
+    assert serving.service("recommender").canary.name == "theirs"
+
+
+def test_what_was_paused_is_left_for_a_person(airflow, serving, config, tasks):
+    """Too little traffic to tell: the plan says pause, and undo does not know better."""
+    dag = group(config.options(tags={"a": "b"}))
+    with pytest.raises(AirflowFailException, match="paused"):
+        tasks.run(airflow, dag, "step_10")
+    with pytest.raises(AirflowFailException, match="left as it is"):
+        tasks.run(airflow, dag, "undo")
+
+    assert serving.service("recommender").canary.weight == 10
+
+
+def test_what_a_group_cannot_do_is_told_when_the_dag_is_read(config):
+    """A path has no name yet, and a row of tasks cannot stand still."""
+    with pytest.raises(ConfigError, match="service: missing"):
+        group("service.yaml")
+    with pytest.raises(ConfigError, match="on_timeout"):
+        group(config, {"steps": [{"weight": 10, "approval": {"timeout": "1h", "on_timeout": "pause"}}]})
