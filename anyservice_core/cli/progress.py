@@ -24,7 +24,7 @@ from anyservice_core.cli.manners import is_watched, manners
 if TYPE_CHECKING:
     from anyservice_core.models import ServiceStatus
 
-__all__ = ["Lines", "LiveLine", "fields_of", "listener", "say"]
+__all__ = ["Lines", "LiveLine", "fields_of", "listener", "live_text", "say", "speaks_unicode"]
 
 _TICK_S: Final = 0.2
 _BACK: Final = "\r\x1b[2K"
@@ -40,13 +40,14 @@ def _line(event: Any, *, as_json: bool) -> None:
 
 
 def fields_of(event: Any) -> dict[str, Any]:
-    """An event as JSON: its kind, its plain fields, and the words for people."""
+    """An event as JSON: its kind, its plain fields, its data if it has some, and the words for people."""
     kind = "Message" if isinstance(event, str) else type(event).__name__
     names = [field.name for field in dataclasses.fields(event)] if dataclasses.is_dataclass(event) else []
     plain = {
         name: value for name in names if isinstance(value := getattr(event, name), str | int | float | None)
     }
-    return {"event": kind, **plain, "message": str(event)}
+    data = {"data": dict(event.data)} if hasattr(event, "data") else {}
+    return {"event": kind, **plain, **data, "message": str(event)}
 
 
 def listener() -> Lines:
@@ -71,6 +72,9 @@ class Lines:
     ) -> None:
         self.close()
 
+    def keep(self, value: Any) -> None:
+        """What an operation has saved, of which only a board shows something."""
+
     def close(self) -> None:
         """Nothing more will be told."""
 
@@ -82,7 +86,7 @@ class LiveLine(Lines):
         super().__init__()
         self._write = write or _to_stderr
         self._began = time.monotonic()
-        self._frames = itertools.cycle("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if _speaks_unicode() else "|/-\\")
+        self._frames = itertools.cycle("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if speaks_unicode() else "|/-\\")
         self._text = ""
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -128,7 +132,7 @@ def live_text(event: Any) -> str | None:
         return f"{what_is(status)}  {event.reason}"
     if hasattr(event, "sent") and hasattr(event, "size"):
         return f"uploading {event.sent * 100 // event.size}% of {event.size / 1e6:.1f} MB"
-    return str(event) if type(event).__name__ in {"Building", "Bundling"} else None
+    return str(event) if type(event).__name__ in {"Building", "Bundling", "Replaying"} else None
 
 
 def what_is(status: ServiceStatus) -> str:
@@ -153,7 +157,8 @@ def _cut(line: str, columns: int) -> str:
     return line if len(line) <= columns else line[: max(columns - 1, 0)] + "…"
 
 
-def _speaks_unicode() -> bool:
+def speaks_unicode() -> bool:
+    """Whether stderr takes more than ASCII."""
     return (sys.stderr.encoding or "").lower().replace("-", "").startswith("utf")
 
 

@@ -108,9 +108,7 @@ class Ledger:
         A run that had nothing to do leaves the memory of the one before it.
         """
         before = self.journal()
-        same = before is not None and before.rollout_key == journal.rollout_key
-        idle = journal.known_bad or journal.outcome is Outcome.NO_CHANGE
-        if idle and before is not None and not same:
+        if before is not None and _is_idle(journal, before):
             return
         self._introduce()
         text = journal.model_dump_json()
@@ -208,6 +206,13 @@ class Ledger:
             "on_report": lambda event: safely(self.tell, Event, event),
             "on_orders": lambda _key: self.orders(),
         }
+
+
+def _is_idle(journal: Journal, before: Journal) -> bool:
+    """Whether there was no change, or a build that is not tried again, so that the one before is still the latest."""
+    if journal.outcome is Outcome.NO_CHANGE:
+        return before.outcome in OVER
+    return journal.known_bad and journal.rollout_key != before.rollout_key
 
 
 def _root() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,14 +89,21 @@ class Story:
         except ValueError:
             return
         name = f"{int(report.ended_at)}-{report.version_name}"
-        for kind, text in _forms(report):
+        self._folder("report.html").unlink(missing_ok=True)  # it must never be that of another rollout
+        for kind, text in _forms(report, self.events()):
             write(self._folder.made(f"report.{kind}"), text)
             write(self._folder.made("reports", f"{name}.{kind}"), text)
             prune(self._folder("reports").glob(f"*.{kind}"), _REPORTS)
 
 
-def _forms(report: RolloutReport) -> Iterable[tuple[str, str]]:
+def _forms(report: RolloutReport, events: Iterable[Event]) -> Iterator[tuple[str, str]]:
+    from anyservice_core.rollout.page import page
+
     yield "json", json.dumps(report.to_dict(), indent=2)
+    try:
+        yield "html", page(report, events)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return  # a fault in a drawing must not take the place of how the rollout ended
 
 
 def _event(line: Any) -> Event | None:

@@ -10,7 +10,6 @@ from parity import COMMANDS
 
 from anyservice_core.cli import root
 from anyservice_core.cli.errors import EXIT_CODES
-from anyservice_core.cli.lazy import LazyGroup
 from pages.words import GENERATED, code, table
 
 INTRO = """# Command line
@@ -26,8 +25,10 @@ Results go to stdout, everything else to stderr. Each command that prints takes 
 With `-o json` (or `-j`) each line of stderr is a JSON object too: progress as
 `{"event": "Waiting", "service": ..., "state": ..., "message": ...}`, errors as
 `{"error": {"type": "NotFoundError", "message": ..., "exit_code": 6, "retryable": false, "hint": ..., "status": ...}}`.
+Events of a rollout are `{"event": "Event", "kind": "measured", "service": ..., "version": ..., "weight": ..., "at": ...,
+"data": {...}, "message": ...}`, with their numbers in `data`; `at` is seconds since the epoch.
 
-On a terminal, progress is one line that is written over in place; elsewhere it is plain lines. `terminate` and `delete`
+On a terminal, progress is one line that is written over in place, for a rollout a few; elsewhere it is plain lines. `terminate` and `delete`
 ask first on a terminal, unless `--yes` is given. Without a terminal nothing is ever asked: scripts that were written for
 `anyscale service` must not hang, and `delete` only takes what was terminated before.
 
@@ -76,7 +77,7 @@ def walk(
     for name in group.list_commands(ctx):
         command = group.get_command(ctx, name)
         assert command is not None
-        if isinstance(command, LazyGroup):
+        if name == "service":
             continue
         if isinstance(command, click.Group):
             yield from walk(command, (*path, name))

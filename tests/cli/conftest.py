@@ -81,6 +81,13 @@ def images(request: httpx.Request) -> httpx.Response | None:
     return None
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own for what this machine remembers."""
+    monkeypatch.setenv("ANYSERVICE_STATE_DIR", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
 @pytest.fixture
 def plane() -> Iterator[Recorder]:
     with Recorder() as one:

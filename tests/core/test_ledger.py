@@ -156,7 +156,10 @@ def test_a_run_without_change_leaves_the_memory_of_what_was_done_before(ledger):
     ledger.save(of(CONFIG, outcome=Outcome.NO_CHANGE))
     assert ledger.journal().weight == 25
     ledger.save(journal(outcome=Outcome.NO_CHANGE))
-    assert ledger.journal().outcome is Outcome.NO_CHANGE
+    assert ledger.journal().outcome is Outcome.SUCCEEDED
+    ledger.save(journal(weight=25))  # a process that was lost ...
+    ledger.save(journal(outcome=Outcome.NO_CHANGE))  # ... and someone else promoted it
+    assert not ledger.open
 
 
 @pytest.mark.parametrize(
@@ -223,6 +226,18 @@ def test_the_latest_reports_are_kept(ledger):
     kept = sorted(path.name for path in (ledger.folder / "reports").glob("*.json"))
     assert len(kept) == 20
     assert kept[0] == "105-r-5.json"
+    assert "r-24" in ledger.page.read_text()
+    assert len([*(ledger.folder / "reports").glob("*.html")]) == 20
+
+
+def test_a_page_that_cannot_be_drawn_costs_no_report(ledger, monkeypatch):
+    """Nor is the page of another rollout left in its place."""
+    tell(ledger, started(), event(Kind.BAKING), finished())
+    assert ledger.page
+    monkeypatch.setattr("anyservice_core.rollout.page.page", lambda *_: int("no number"))
+    tell(ledger, started("r-2"), event(Kind.BAKING, "r-2"), finished(version="r-2"))
+    assert ledger.report().version_name == "r-2"
+    assert ledger.page is None
 
 
 def test_an_end_without_a_report_is_an_event_like_others(ledger):
