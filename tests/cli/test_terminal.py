@@ -158,3 +158,52 @@ def test_an_interruption_clears_the_line_and_says_so(terminal):
     assert at.end() == 130
     assert "Interrupted." in at.text
     assert "Traceback" not in at.text
+
+
+# ── a rollout ──
+
+
+@pytest.fixture
+def rollout(tmp_path):
+    """The arguments of a rollout of another version, by a plan."""
+
+    def arguments(plan):
+        (tmp_path / "plan.yaml").write_text(plan)
+        (tmp_path / "service.yaml").write_text(
+            "name: recommender\nenv_vars: {A: '2'}\napplications:\n- import_path: main:app\n"
+        )
+        return ("rollout", "run", "-f", str(tmp_path / "service.yaml"), "-p", str(tmp_path / "plan.yaml"))
+
+    return arguments
+
+
+def test_a_rollout_is_a_block_that_is_written_over(terminal, rollout):
+    """What happened stays above it; at the end the result has its place."""
+    at = terminal(*rollout("{steps: [10, 50], bake: 20s}"), NO_COLOR="1")
+    assert at.end() == 0
+    assert "steps    10 % ✓ → [50 %] → all" in at.text
+    assert "primary 50 %  canary 50 %" in at.text
+    assert "\x1b[2K     0s  rolling out r-" in at.text
+    last = at.text.rpartition("\x1b[2K")[2]
+    assert "recommender: succeeded: it serves all traffic" in last
+    assert "primary" not in last
+
+
+def test_an_interrupted_rollout_says_how_to_go_on_and_how_to_end_it(terminal, rollout):
+    """Ctrl-C asks nothing, and the block is gone: 130."""
+    at = terminal(*rollout("{steps: [10], bake: 20s, promotion: true}"), NO_COLOR="1")
+    at.expect("anyservice rollout approve recommender")
+    at.insist("\x03", "Interrupted.")
+    assert at.end() == 130
+    last = at.text.rpartition("\x1b[2K")[2]
+    assert "The service stays as it is. recommender has version r-" in last
+    assert "at 10 % of the traffic" in last
+    assert "or `anyservice rollout abort recommender` to take it back." in last
+
+
+def test_a_rollout_on_a_dumb_terminal_is_lines(terminal, rollout):
+    """No escape sequences; a line an event."""
+    at = terminal(*rollout("{steps: [10], bake: 20s}"), TERM="dumb", NO_COLOR="1")
+    assert at.end() == 0
+    assert "\x1b" not in at.text
+    assert "0s  recommender: weight 10 % seen, baking 20s" in at.text
