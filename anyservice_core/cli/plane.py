@@ -12,6 +12,7 @@ import click
 from anyservice_core.cli.lazy import Group
 from anyservice_core.cli.manners import manners, with_output
 from anyservice_core.cli.progress import say
+from anyservice_core.cli.types import Ladder, Span
 from anyservice_core.errors import PlaneError
 from anyservice_core.settings import state_dir
 
@@ -58,13 +59,40 @@ def plane() -> None:
     help="What runs new versions: a private Ray cluster each, or one light process each.",
 )
 @click.option(
-    "--ladder-hold-s",
-    default=15.0,
+    "--ladder",
+    type=Ladder(),
+    default="5,10,20,30,50,75,100",
     show_default=True,
-    help="Seconds that a deploy without --canary-percent rests on each rung of 5-10-20-30-50-75-100 %.",
+    help="Weights in percent that a deploy without --canary-percent takes, one after the other.",
+)
+@click.option(
+    "--ladder-hold", type=Span(), default="15s", show_default=True, help="How long it rests on each of them."
+)
+@click.option(
+    "--rollout-limit",
+    type=Span(),
+    default="120m",
+    show_default=True,
+    help="A rollout that takes longer, by itself or held at a weight, is rolled back; 0 for no limit.",
+)
+@click.option(
+    "--sick-canary",
+    type=Span(),
+    default="2m",
+    show_default=True,
+    help="How long a canary may be UNHEALTHY before a deploy without --canary-percent is rolled back.",
 )
 @with_output("text", "json", "yaml")
-def up(detach: bool, port: int, engine: str, ladder_hold_s: float) -> None:
+def up(
+    *,
+    detach: bool,
+    port: int,
+    engine: str,
+    ladder: tuple[int, ...],
+    ladder_hold: float,
+    rollout_limit: float,
+    sick_canary: float,
+) -> None:
     """Start the plane; adopt what an earlier one left running.
 
     In the foreground, Ctrl-C stops the plane but not the services: they go on serving, and the next
@@ -73,7 +101,13 @@ def up(detach: bool, port: int, engine: str, ladder_hold_s: float) -> None:
     from anyservice_core.plane import control, daemon
 
     settings = daemon.PlaneSettings(
-        state_dir=state_dir(), port=port, engine=engine, ladder_hold_s=ladder_hold_s
+        state_dir=state_dir(),
+        port=port,
+        engine=engine,
+        ladder=ladder,
+        ladder_hold_s=ladder_hold,
+        rollout_limit_s=rollout_limit,
+        sick_canary_s=sick_canary,
     )
     if detach:
         record = control.spawn(settings)

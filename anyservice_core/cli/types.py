@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     _Kind = click.ParamType
 
-__all__ = ["PERCENT", "SORT", "SORTS", "STATE", "STATES", "Word"]
+__all__ = ["PERCENT", "SORT", "SORTS", "STATE", "STATES", "Ladder", "Span", "Word"]
 
 STATES: Final = (
     "STARTING",
@@ -68,6 +68,35 @@ class _Signed(Word):
         text = str(value)
         sign = "-" if text.startswith("-") else ""
         return sign + super().convert(text.removeprefix("-"), param, ctx)
+
+
+class Span(_Kind):
+    """A duration such as 90, 90s or 1h30m; given on in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from anyservice_core.rollout.duration import parse_duration
+
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Ladder(_Kind):
+    """Rising percents with commas between them, the last one 100; given on as numbers."""
+
+    name = "percents"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        words = [word.strip().removesuffix("%") for word in str(value).split(",")]
+        rungs = [int(word) for word in words if word.isascii() and word.isdecimal()]
+        if len(rungs) < len(words) or rungs != sorted({0, *rungs})[1:] or rungs[-1] != 100:
+            self.fail(f"{value!r} does not rise from above 0 to 100; write it like 5,10,50,100.", param, ctx)
+        return tuple(rungs)
 
 
 class _Percent(_Kind):

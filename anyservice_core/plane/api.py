@@ -21,12 +21,15 @@ from anyservice_core.models.wire import (
     ApplyService,
     PresignedWire,
     PresignRequest,
+    RollbackService,
     TrafficWire,
     VersionTraffic,
 )
 from anyservice_core.plane import catalog, listing
 from anyservice_core.plane.bundles import Bundles
 from anyservice_core.plane.changes import Birth, deploy, roll_back, terminate
+from anyservice_core.plane.checklist import SURGE
+from anyservice_core.plane.extras import extras
 from anyservice_core.plane.places import known, places
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Routes
 from anyservice_core.plane.state import Service
@@ -65,7 +68,8 @@ class Api:
             if places.knows(request):
                 handler, names = places.find(request)
                 return _reply(handler(request, **names))
-            handler, names = routes.find(request)
+            table = extras if extras.knows(request) else routes
+            handler, names = table.find(request)
             return _reply(handler(self, request, **names))
         except ValidationError as error:
             return ApiReply(422, {"error": _validation(error)})
@@ -162,8 +166,15 @@ def _apply(api: Api, request: ApiRequest) -> Any:
         newest = service.canary or service.primary
         how = " in place" if wanted.rollout_strategy == "IN_PLACE" else _percent(wanted)
         api.store.note(Event(service.id, now, "deploy", f"deploy {newest.name}{how}", newest.id))
+        _note_surge(api, service.id, wanted.max_surge_percent)
     api.on_change()
     return show(service)
+
+
+def _note_surge(api: Api, service_id: str, percent: int | None) -> None:
+    """Say what asking for less than full extra capacity does on this plane: nothing."""
+    if percent not in {None, 100}:
+        api.store.note(Event(service_id, api.clock(), "note", SURGE.format(percent=percent)))
 
 
 def _percent(wanted: ApplyService) -> str:
@@ -212,8 +223,11 @@ def _check_application(api: Api, application: Mapping[str, Any], where: str) -> 
 
 
 @routes.on("POST /api/v2/services-v2/{service}/rollback", "POST /ext/v0/services/{service}/rollback")
-def _rollback(api: Api, _: ApiRequest, service: str) -> Any:
-    return show(api.change(service, lambda s: roll_back(s, api.clock()), "roll back"))
+def _rollback(api: Api, request: ApiRequest, service: str) -> Any:
+    asked = RollbackService.model_validate(request.body or {})
+    changed = api.change(service, lambda s: roll_back(s, api.clock()), "roll back")
+    _note_surge(api, changed.id, asked.max_surge_percent)
+    return show(changed)
 
 
 @routes.on("POST /api/v2/services-v2/{service}/terminate", "POST /ext/v0/services/{service}/terminate")

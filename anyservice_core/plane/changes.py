@@ -50,7 +50,7 @@ def deploy(service: Service | None, apply: ApplyService, birth: Birth) -> Servic
         AnyserviceError: as ``in_place.update`` says.
     """
     if apply.rollout_strategy == "IN_PLACE":
-        return in_place.update(service, apply, _spec(apply))
+        return in_place.update(service, apply, _spec(apply), birth.now)
     if service is None:
         return _create(apply, birth)
     if service.state is ServiceState.TERMINATED:
@@ -85,6 +85,7 @@ def _version(apply: ApplyService, birth: Birth, spec: dict[str, Any] | None = No
         id=new_id("srv_"),
         name=apply.version or new_id("", 8),
         created_at=birth.now,
+        since=birth.now,
         spec=spec or _spec(apply),
         engine=birth.engine,
     )
@@ -118,6 +119,7 @@ def _restart(service: Service, apply: ApplyService, birth: Birth) -> Service:
         canary=None,
         rollout=None,
         retiring=(),
+        routing=None,
         auth_token=_token(apply, service.auth_token),
         error_message=None,
         archived=False,
@@ -178,13 +180,18 @@ def _start_canary(service: Service, apply: ApplyService, birth: Birth) -> Servic
 
 def _rollout(apply: ApplyService, birth: Birth) -> Rollout:
     automatic = apply.canary_percent is None
-    return Rollout(percent=apply.canary_percent or 0, automatic=automatic, since=birth.now)
+    return Rollout(
+        percent=apply.canary_percent or 0,
+        automatic=automatic,
+        since=birth.now,
+        surge=apply.max_surge_percent,
+    )
 
 
 def retire(version: Version, now: float) -> Version:
     """Send a version on its way: no new requests, then its processes end."""
     state = advance(VERSION, version.state, VersionEvent.RETIRE, what=f"version '{version.name}'")
-    return version.replace(state=state, weight=0, drain_since=version.drain_since or now)
+    return version.replace(state=state, since=now, weight=0, drain_since=version.drain_since or now)
 
 
 def roll_back(service: Service, now: float, *, why: str | None = None) -> Service:

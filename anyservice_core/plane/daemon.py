@@ -26,13 +26,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines import procfs
 from anyservice_core.plane.engines.base import Engine
 from anyservice_core.plane.haproxy import write_private
-from anyservice_core.plane.reconcile import Options
+from anyservice_core.plane.sight import LADDER, Options
 
 __all__ = ["DEFAULT_PORT", "ENGINES", "PlaneSettings", "engines", "run_dir", "serve"]
 
@@ -54,13 +55,37 @@ class PlaneSettings:
         port: where its API listens, on 127.0.0.1; 0 takes a free one.
         engine: what runs new versions: ``ray``, a private Ray cluster each, or ``process``.
         first_service_port: services get this port and those above it.
+        ladder: the weights in percent of a rollout that nobody holds, rising, the last one 100.
+        ladder_hold_s: how long it rests on each of them.
+        rollout_limit_s: a rollout that takes longer is rolled back; 0: none is.
+        sick_canary_s: so long may the canary of a rollout that nobody holds be UNHEALTHY.
     """
 
     state_dir: Path
     port: int = DEFAULT_PORT
     engine: str = "ray"
     first_service_port: int = FIRST_SERVICE_PORT
+    ladder: tuple[int, ...] = LADDER
     ladder_hold_s: float = 15.0
+    rollout_limit_s: float = 7200.0
+    sick_canary_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        rising = all(low < high for low, high in pairwise((0, *self.ladder)))
+        if not rising or self.ladder[-1:] != (100,):
+            raise PlaneError(
+                f"ladder {','.join(map(str, self.ladder)) or '(empty)'} does not rise from above 0 to 100.",
+                hint="Write it like 5,10,50,100.",
+            )
+
+    @property
+    def options(self) -> Options:
+        return Options(
+            ladder=self.ladder,
+            ladder_hold_s=self.ladder_hold_s,
+            rollout_limit_s=self.rollout_limit_s,
+            sick_canary_s=self.sick_canary_s,
+        )
 
 
 def run_dir(state_dir: Path) -> Path:
@@ -132,8 +157,7 @@ def _serve(
         on_change=wake.set,
     )
     router = Router(state_dir, run_dir(state_dir))
-    options = Options(ladder_hold_s=settings.ladder_hold_s)
-    loop = Loop(store, bundles, engines=every, router=router, clock=time.time, options=options)
+    loop = Loop(store, bundles, engines=every, router=router, clock=time.time, options=settings.options)
     host = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
     config = uvicorn.Config(application(api), log_level="warning", lifespan="off", access_log=False)
     loop.tick()  # so that the first answer already tells what was found, not what was remembered
@@ -239,7 +263,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     given = json.loads(sys.argv[1])
     try:
-        serve(PlaneSettings(**{**given, "state_dir": Path(given["state_dir"])}))
+        ladder = tuple(given.get("ladder", LADDER))
+        serve(PlaneSettings(**{**given, "state_dir": Path(given["state_dir"]), "ladder": ladder}))
     except PlaneError as error:
         sys.exit(f"Error: {error}")
 

@@ -51,7 +51,7 @@ LONG_AGO = 0.0
 # ── the request ─────────────────────────────────────────────────────────────
 
 
-def update(service: Service | None, apply: ApplyService, spec: Mapping[str, Any]) -> Service:
+def update(service: Service | None, apply: ApplyService, spec: Mapping[str, Any], now: float) -> Service:
     """Ask the running version to run ``spec`` from now on.
 
     Asked again for what is under way already, it changes nothing.
@@ -73,7 +73,7 @@ def update(service: Service | None, apply: ApplyService, spec: Mapping[str, Any]
         raise ConflictError(f"service '{service.name}' has a canary.", status=409)
     wanted = {**_without(spec, _OF_THE_CLUSTER), **_only(service.primary.spec, _OF_THE_CLUSTER)}
     _refuse_other_proxy(service.primary, wanted)
-    primary = _ask(service.primary, wanted).replace(name=apply.version or service.primary.name)
+    primary = _ask(service.primary, wanted).replace(name=apply.version or service.primary.name, since=now)
     return service.replace(state=state, primary=primary, error_message=None)
 
 

@@ -9,6 +9,10 @@ users before it is an act: the weight goes to 0, requests under way end, then th
         ├──fail────────────────────────────────┘ ▼
         └──retire──► TERMINATING ──gone──► TERMINATED
 
+UNHEALTHY is what the user's code is, and it may mend. SYSTEM_FAILURE is a host that keeps dying: it was
+started again ``max_starts`` times and died each time before it had been well for a while. One that
+served before is tried again every minute, and is RUNNING when it answers.
+
 An update in place leads to UPDATING from any state but the last two, and from there to RUNNING when
 the new code serves, or to UNHEALTHY when it does not come up; the old code serves meanwhile
 (``in_place``).
@@ -21,6 +25,7 @@ A *service* follows its primary version, except while something is being done to
                      UNHEALTHY
     STARTING, RUNNING, UNHEALTHY ──update──► UPDATING ──up──► RUNNING, ──sick──► UNHEALTHY,
                                                        └──deploy──► ROLLING_OUT
+    any of these but the rollouts ──broken──► SYSTEM_FAILURE, from which the same leads on as from UNHEALTHY
     any of these ──terminate──► TERMINATING ──stopped──► TERMINATED ──deploy──► STARTING
 
 A cell that is not in a table is a move that must not be made. Whoever asks for it gets a
@@ -48,6 +53,7 @@ class VersionEvent(StrEnum):
     SICK = "sick"
     FAIL = "fail"
     LOST = "lost"
+    BROKEN = "broken"
     UPDATE = "update"
     RETIRE = "retire"
     GONE = "gone"
@@ -58,6 +64,7 @@ class ServiceEvent(StrEnum):
 
     UP = "up"
     SICK = "sick"
+    BROKEN = "broken"
     DEPLOY = "deploy"
     UPDATE = "update in place"
     PROMOTED = "promoted"
@@ -68,73 +75,40 @@ class ServiceEvent(StrEnum):
 
 
 _v = VersionEvent
+_LIVING: Final[Mapping[VersionEvent, V]] = {
+    _v.READY: V.RUNNING,
+    _v.SICK: V.UNHEALTHY,
+    _v.FAIL: V.UNHEALTHY,
+    _v.LOST: V.STARTING,
+    _v.BROKEN: V.SYSTEM_FAILURE,
+    _v.UPDATE: V.UPDATING,
+    _v.RETIRE: V.TERMINATING,
+}
 VERSION: Final[Mapping[V, Mapping[VersionEvent, V]]] = {
-    V.STARTING: {
-        _v.READY: V.RUNNING,
-        _v.SICK: V.UNHEALTHY,
-        _v.FAIL: V.UNHEALTHY,
-        _v.LOST: V.STARTING,
-        _v.UPDATE: V.UPDATING,
-        _v.RETIRE: V.TERMINATING,
-    },
-    V.RUNNING: {
-        _v.READY: V.RUNNING,
-        _v.SICK: V.UNHEALTHY,
-        _v.FAIL: V.UNHEALTHY,
-        _v.LOST: V.STARTING,
-        _v.UPDATE: V.UPDATING,
-        _v.RETIRE: V.TERMINATING,
-    },
-    V.UNHEALTHY: {
-        _v.READY: V.RUNNING,
-        _v.SICK: V.UNHEALTHY,
-        _v.FAIL: V.UNHEALTHY,
-        _v.LOST: V.STARTING,
-        _v.UPDATE: V.UPDATING,
-        _v.RETIRE: V.TERMINATING,
-    },
-    V.UPDATING: {
-        _v.READY: V.RUNNING,
-        _v.SICK: V.UNHEALTHY,
-        _v.FAIL: V.UNHEALTHY,
-        _v.LOST: V.STARTING,
-        _v.UPDATE: V.UPDATING,
-        _v.RETIRE: V.TERMINATING,
-    },
+    V.STARTING: _LIVING,
+    V.RUNNING: _LIVING,
+    V.UNHEALTHY: _LIVING,
+    V.UPDATING: _LIVING,
+    V.SYSTEM_FAILURE: _LIVING,
     V.TERMINATING: {_v.RETIRE: V.TERMINATING, _v.GONE: V.TERMINATED},
     V.TERMINATED: {},
 }
 
 _s = ServiceEvent
+_SERVING: Final[Mapping[ServiceEvent, S]] = {
+    _s.UP: S.RUNNING,
+    _s.SICK: S.UNHEALTHY,
+    _s.BROKEN: S.SYSTEM_FAILURE,
+    _s.DEPLOY: S.ROLLING_OUT,
+    _s.UPDATE: S.UPDATING,
+    _s.TERMINATE: S.TERMINATING,
+}
 SERVICE: Final[Mapping[S, Mapping[ServiceEvent, S]]] = {
-    S.STARTING: {
-        _s.UP: S.RUNNING,
-        _s.SICK: S.UNHEALTHY,
-        _s.DEPLOY: S.ROLLING_OUT,
-        _s.UPDATE: S.UPDATING,
-        _s.TERMINATE: S.TERMINATING,
-    },
-    S.RUNNING: {
-        _s.UP: S.RUNNING,
-        _s.SICK: S.UNHEALTHY,
-        _s.DEPLOY: S.ROLLING_OUT,
-        _s.UPDATE: S.UPDATING,
-        _s.TERMINATE: S.TERMINATING,
-    },
-    S.UNHEALTHY: {
-        _s.UP: S.RUNNING,
-        _s.SICK: S.UNHEALTHY,
-        _s.DEPLOY: S.ROLLING_OUT,
-        _s.UPDATE: S.UPDATING,
-        _s.TERMINATE: S.TERMINATING,
-    },
-    S.UPDATING: {
-        _s.UP: S.RUNNING,
-        _s.SICK: S.UNHEALTHY,
-        _s.DEPLOY: S.ROLLING_OUT,
-        _s.UPDATE: S.UPDATING,
-        _s.TERMINATE: S.TERMINATING,
-    },
+    S.STARTING: _SERVING,
+    S.RUNNING: _SERVING,
+    S.UNHEALTHY: _SERVING,
+    S.UPDATING: _SERVING,
+    S.SYSTEM_FAILURE: _SERVING,
     S.ROLLING_OUT: {
         _s.DEPLOY: S.ROLLING_OUT,
         _s.PROMOTED: S.RUNNING,

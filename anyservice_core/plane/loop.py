@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from anyservice_core.errors import AnyserviceError
+from anyservice_core.errors import AnyserviceError, PlaneError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.plane.bundles import Bundles
 from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_id
@@ -59,6 +59,7 @@ class Loop:
         self.options = options
         self._ledger = Ledger(store)
         self._routed = False
+        self._fault = ""
         self._told: set[str] = set()
 
     def tick(self) -> None:
@@ -79,8 +80,7 @@ class Loop:
         try:
             counters = self.router.counters()
         except AnyserviceError as error:
-            self._tell(f"router: {error}")
-            self._routed = False
+            self._no_route(error)
             return {}
         self._ledger.enter(counters, seats)
         return {seats[c.service_id, c.slot]: c.sessions for c in counters if (c.service_id, c.slot) in seats}
@@ -88,7 +88,7 @@ class Loop:
     def _sight(self, service: Service, sessions: Mapping[str, int]) -> Sight:
         living = [v for v in service.versions if v.state is not ServiceVersionState.TERMINATED]
         hosts = {host: self.engines[v.engine].observe(host) for v in living for host in v.hosts}
-        return Sight(hosts=hosts, sessions=sessions, routed=self._routed)
+        return Sight(hosts=hosts, sessions=sessions, routed=self._routed, fault=self._fault)
 
     # ── decide and keep ──
 
@@ -116,7 +116,7 @@ class Loop:
             try:
                 self.engines[run.engine].start(self._spec(run))
             except AnyserviceError as error:
-                self._fail(taken.service.id, run, str(error))
+                self._fail(taken.service.id, run, error)
 
     def _spec(self, run: Run) -> VersionSpec:
         serve: dict[str, Any] = run.spec["ray_serve_config"]
@@ -136,28 +136,33 @@ class Loop:
             environment["py_modules"] = [str(self.bundles.directory(module)) for module in modules]
         return {**application, "runtime_env": environment}
 
-    def _fail(self, service_id: str, run: Run, why: str) -> None:
+    def _fail(self, service_id: str, run: Run, error: AnyserviceError) -> None:
+        """Keep why a host could not begin; what is this machine's fault, and not the user's, is tried again."""
+        why, again = str(error), isinstance(error, PlaneError)
         with self.store.transaction():
             service = self.store.service(service_id)
             if service is None:
                 return
-            self.store.save(cannot_start(service, run.host, why))
+            self.store.save(cannot_start(service, run.host, why, again=again))
             self.store.note(Event(service_id, self.clock(), "fail", why, split_host_id(run.host)[0]))
 
     def _route(self, services: Iterable[Service]) -> None:
         try:
             self.router.apply([route(service) for service in services if not at_rest(service)])
-            self._routed = True
+            self._routed, self._fault = True, ""
         except AnyserviceError as error:
-            self._routed = False
-            self._tell(f"router: {error}")
+            self._no_route(error)
+
+    def _no_route(self, error: AnyserviceError) -> None:
+        self._routed, self._fault = False, str(error)
+        self._tell(f"router: {error}")
 
     def _stop_strangers(self, services: Iterable[Service]) -> None:
         """Stop hosts that no service owns: what a crash or a deletion left behind."""
+        owned = {host for service in services for version in service.versions for host in version.hosts}
         for engine in self.engines.values():
-            for host in engine.known():
-                if not any(host in service for service in services):
-                    engine.stop(host)
+            for host in engine.known() - owned:
+                engine.stop(host)
 
     def _tell(self, message: str) -> None:
         if message not in self._told:  # a fault is logged when it comes, not at every tick
@@ -187,6 +192,8 @@ def differences(before: Service, after: Service, now: float) -> list[Event]:
         if after.error_message and after.error_message != before.error_message:
             message += f": {after.error_message}"
         events.append(Event(after.id, now, "state", message))
+    if fault := _router_news(before, after):
+        events.append(Event(after.id, now, "router", fault))
     known = {version.id: version for version in before.versions}
     for version in after.versions:
         old = known.get(version.id)
@@ -198,3 +205,11 @@ def differences(before: Service, after: Service, now: float) -> list[Event]:
         if old is not None and old.weight != version.weight:
             events.append(Event(after.id, now, "weight", f"{version.name} at {version.weight} %", version.id))
     return events
+
+
+def _router_news(before: Service, after: Service) -> str:
+    was = before.routing.fault if before.routing else ""
+    fault = after.routing.fault if after.routing else ""
+    if was == fault:
+        return ""
+    return f"the router does not obey: {fault}" if fault else "the router obeys again"

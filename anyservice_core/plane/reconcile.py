@@ -12,7 +12,7 @@ The order keeps the promise that no request is dropped:
   ``drain_s``), and its host last: a step apart each, with the router's word for it in between.
 * A canary becomes primary a step after the router confirmed that all traffic goes to it.
 
-How a version gets new code without a new version is told in ``in_place``.
+How a rollout goes on is told in ``rolling``, how a version gets new code without a new version in ``in_place``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from anyservice_core.models.enums import ServiceState as S
 from anyservice_core.models.enums import ServiceVersionState as V
 from anyservice_core.plane import in_place
-from anyservice_core.plane.changes import retire, roll_back
 from anyservice_core.plane.engines.base import EngineState, Observed
 from anyservice_core.plane.lifecycle import (
     SERVICE,
@@ -33,9 +32,10 @@ from anyservice_core.plane.lifecycle import (
     advance,
     allowed,
 )
+from anyservice_core.plane.rolling import roll
 from anyservice_core.plane.runs import Run, begun, ends, starts
 from anyservice_core.plane.sight import SETTLE_S, Options, Sight
-from anyservice_core.plane.state import Rollout, Service, Slot, Version
+from anyservice_core.plane.state import Routing, Service, Slot, Version
 
 __all__ = ["Options", "Sight", "Step", "step"]
 
@@ -51,12 +51,12 @@ class Step:
 
 def step(service: Service, sight: Sight, now: float, options: Options) -> Step:
     """Take one step. Total: any service and any sight give a result, and none is an exception."""
+    before = service
     service = _follow_hosts(service, sight, now, options)
-    service = _roll(
-        service, sight, now, options
-    )  # before new seats are given: a seat first, traffic a step later
+    service = roll(service, sight, now, options)  # before seats are given: a seat first, traffic a step later
     service = _seat(service)
-    service = _settle(service)
+    service = _heard(_settle(service), sight, now)
+    service = _dated(service, before, now)
     start = tuple(run for v in service.versions for run in starts(v, sight, now))
     stop = tuple(run for v in service.versions for run in ends(v, sight, now, options))
     hosts = {run.host for run in start}
@@ -71,7 +71,7 @@ def _follow_hosts(service: Service, sight: Sight, now: float, options: Options) 
     moved = {
         v.id: _leave(v, sight, now, options)
         if v.state is V.TERMINATING
-        else _follow(in_place.follow(v, sight, now, options), sight, options)
+        else _follow(in_place.follow(v, sight, now, options), sight, now, options)
         for v in service.versions
         if v.state is not V.TERMINATED
     }
@@ -86,32 +86,42 @@ _EVENTS: Mapping[EngineState, VersionEvent] = {
 }
 
 
-def _follow(version: Version, sight: Sight, options: Options) -> Version:
+def _follow(version: Version, sight: Sight, now: float, options: Options) -> Version:
     """Take over what the host that serves says of itself."""
     host = sight.host(version)
     if host.state is EngineState.STARTING or (host.state is EngineState.GONE and version.starts == 0):
-        return version
+        return version if version.host_state is host.state else version.replace(host_state=host.state)
     event = _EVENTS[host.state]
-    if event is VersionEvent.LOST and (version.failed or _started_in_vain(version, options)):
-        event = VersionEvent.FAIL
-    well = event is VersionEvent.READY
+    if event is VersionEvent.LOST and version.failed:
+        event = VersionEvent.FAIL if version.state is not V.SYSTEM_FAILURE else VersionEvent.BROKEN
+    elif event is VersionEvent.LOST and version.starts >= options.max_starts:
+        event = VersionEvent.BROKEN
+    well, broken = event is VersionEvent.READY, event is VersionEvent.BROKEN
     return version.replace(
         state=advance(VERSION, version.state, in_place.seen_as(version, event), what=version.name),
+        host_state=host.state,
         address=host.address,
-        message=_message(version, host, well=well),
-        failed=event is VersionEvent.FAIL,
-        starts=1 if well else version.starts,
+        message=_message(version, host, event),
+        failed=event is VersionEvent.FAIL or (broken and not version.served),
+        served=version.served or well,
+        starts=1 if well and _steady(version, now, options) else version.starts,
     )
 
 
-def _message(version: Version, host: Observed, *, well: bool) -> str:
+def _steady(version: Version, now: float, options: Options) -> bool:
+    """Say whether a version has been well for so long that an end of its host would be news."""
+    return version.state is V.RUNNING and now - version.since >= options.steady_s
+
+
+def _message(version: Version, host: Observed, event: VersionEvent) -> str:
     if version.update is not None:  # what became of that is the news
         return version.message
-    return "" if well else host.message or version.message
-
-
-def _started_in_vain(version: Version, options: Options) -> bool:
-    return version.address is None and version.starts >= options.max_starts
+    if event is VersionEvent.READY:
+        return ""
+    if event is VersionEvent.BROKEN and version.state is not V.SYSTEM_FAILURE:
+        last = host.message or version.message or "it left no word"
+        return f"its host was started {version.starts} times and ended each time; the last time: {last}"
+    return version.message if event is VersionEvent.BROKEN else host.message or version.message
 
 
 def _leave(version: Version, sight: Sight, now: float, options: Options) -> Version:
@@ -149,67 +159,6 @@ def _seat(service: Service) -> Service:
     return _replace_versions(service, moved)
 
 
-def _weigh(service: Service, percent: int) -> Service:
-    """Put this share of the traffic on the canary, the rest on the primary."""
-    canary = service.canary
-    if canary is None:
-        return service.replace(primary=service.primary.replace(weight=100))
-    return service.replace(
-        primary=service.primary.replace(weight=100 - percent), canary=canary.replace(weight=percent)
-    )
-
-
-# ── rollouts ────────────────────────────────────────────────────────────────
-
-
-def _roll(service: Service, sight: Sight, now: float, options: Options) -> Service:
-    canary, rollout = service.canary, service.rollout
-    if service.state is S.ROLLING_BACK:
-        return _restored(service)
-    if service.state is not S.ROLLING_OUT or canary is None or rollout is None:
-        return service
-    if canary.failed:
-        why = f"Version '{canary.name}' was rolled back because it failed to start: {canary.message}"
-        return roll_back(service, now, why=why)
-    if canary.weight == 100 and sight.routed and canary.state is V.RUNNING:
-        return _promote(service, now)
-    rollout = _climb(service, canary, rollout, now, options)
-    serving = canary.ready and canary.state in {V.RUNNING, V.UNHEALTHY}
-    return _weigh(service.replace(rollout=rollout), rollout.percent if serving else 0)
-
-
-def _climb(service: Service, canary: Version, rollout: Rollout, now: float, options: Options) -> Rollout:
-    """Move an automatic rollout up the ladder when its present rung was held long enough."""
-    if not rollout.automatic or not canary.ready or canary.state is not V.RUNNING:
-        return rollout
-    if not service.primary.ready:  # nothing serves beside it: there is nobody to spare
-        return rollout.replace(percent=100, since=now)
-    held = canary.weight == rollout.percent and now - rollout.since >= options.ladder_hold_s
-    if rollout.percent and not held:
-        return rollout
-    rung = next((r for r in options.ladder if r > rollout.percent), 100)
-    return rollout.replace(percent=rung, since=now)
-
-
-def _promote(service: Service, now: float) -> Service:
-    if service.canary is None:
-        return service
-    return service.replace(
-        state=advance(SERVICE, service.state, ServiceEvent.PROMOTED, what=service.name),
-        primary=service.canary,
-        canary=None,
-        rollout=None,
-        retiring=(*service.retiring, retire(service.primary, now)),
-    )
-
-
-def _restored(service: Service) -> Service:
-    if service.canary is not None and service.canary.state is not V.TERMINATED:
-        return service
-    state = advance(SERVICE, service.state, ServiceEvent.RESTORED, what=service.name)
-    return service.replace(state=state, canary=None, rollout=None)
-
-
 # ── the service as a whole ──────────────────────────────────────────────────
 
 
@@ -225,9 +174,11 @@ def _settle(service: Service) -> Service:
     if event is None or not allowed(SERVICE, service.state, event):
         return service
     primary = service.primary
-    tells = event is ServiceEvent.SICK and (primary.failed or in_place.failed(primary))
-    error = primary.message if tells else service.error_message
+    ill = event in {ServiceEvent.SICK, ServiceEvent.BROKEN}
+    tells = ill and (primary.failed or in_place.failed(primary) or event is ServiceEvent.BROKEN)
     state = advance(SERVICE, service.state, event, what=service.name)
+    mended = event is ServiceEvent.UP and service.state is S.SYSTEM_FAILURE
+    error = primary.message if tells else None if mended else service.error_message
     return service.replace(state=state, error_message=error)
 
 
@@ -237,8 +188,27 @@ def _health(service: Service) -> ServiceEvent | None:
         return ServiceEvent.UP
     if primary.state is V.UPDATING:
         return ServiceEvent.UPDATE
+    if primary.state is V.SYSTEM_FAILURE:
+        return ServiceEvent.BROKEN
     restarting = primary.state is V.STARTING and service.state is not S.STARTING
     return ServiceEvent.SICK if primary.state is V.UNHEALTHY or restarting else None
+
+
+def _heard(service: Service, sight: Sight, now: float) -> Service:
+    """Keep the router's word: that it obeys, or what it says instead; silence is no news."""
+    known = service.routing
+    if not sight.routed and not sight.fault:
+        return service
+    if known is not None and known.fault == sight.fault:
+        return service
+    return service.replace(routing=Routing(fault=sight.fault, since=now))
+
+
+def _dated(service: Service, before: Service, now: float) -> Service:
+    """Note the time at each version that came into another state."""
+    states = {version.id: version.state for version in before.versions}
+    moved = {v.id: v.replace(since=now) for v in service.versions if states.get(v.id) is not v.state}
+    return _replace_versions(service, moved)
 
 
 def _replace_versions(service: Service, moved: Mapping[str, Version]) -> Service:

@@ -14,7 +14,7 @@ from anyservice_core.plane.state import Service, Version
 
 __all__ = ["Run", "begun", "cannot_start", "ends", "starts"]
 
-_STARTABLE = frozenset({V.STARTING, V.UNHEALTHY, V.UPDATING})
+_STARTABLE = frozenset({V.STARTING, V.UNHEALTHY, V.UPDATING, V.SYSTEM_FAILURE})
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ def ends(version: Version, sight: Sight, now: float, options: Options) -> Iterat
         yield Run(host, version.engine)
 
 
-def cannot_start(service: Service, host: str, why: str) -> Service:
-    """Note that a host could not even begin, so that the next step gives it up."""
+def cannot_start(service: Service, host: str, why: str, *, again: bool = False) -> Service:
+    """Note that a host could not even begin, so that the next step gives it up, or tries ``again``."""
 
     def told(version: Version | None) -> Version | None:
         if version is None or host not in version.hosts:
             return version
         if host == version.host:
-            return version.replace(failed=True, message=why)
+            return version.replace(failed=not again, message=why)
         return in_place.give_up(version, why)
 
     return service.replace(primary=told(service.primary), canary=told(service.canary))

@@ -13,9 +13,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
-from anyservice_core.plane.engines.base import host_id
+from anyservice_core.plane.engines.base import EngineState, host_id
 
-__all__ = ["Leaving", "Rollout", "Service", "Slot", "Update", "Version"]
+__all__ = ["Leaving", "Rollout", "Routing", "Service", "Slot", "Update", "Version"]
 
 Slot = Literal["a", "b"]
 
@@ -54,10 +54,11 @@ class Version(_Value):
     """One version of a service: what it runs, where, and how far it has come.
 
     ``weight`` is the share of traffic, in percent, that the router gives it now. ``slot`` is its
-    seat at the router, ``None`` while it has none. ``starts`` counts the starts of its host since it
-    last ran; ``failed`` says that it will not come up by itself, and ``message`` why. ``generation``
-    grows by one or more with each update in place; ``update`` is the one under way or the last one, if
-    it failed.
+    seat at the router, ``None`` while it has none. ``since`` is when it came into its state, and
+    ``host_state`` what its host was last seen to be. ``starts`` counts the starts of its host since it
+    last ran for a while; ``served`` says that it once was well, ``failed`` that it will not come up by
+    itself, and ``message`` why. ``generation`` grows by one or more with each update in place; ``update``
+    is the one under way or the last one, if it failed.
     """
 
     id: str
@@ -66,6 +67,9 @@ class Version(_Value):
     spec: dict[str, Any]
     engine: str
     state: ServiceVersionState = ServiceVersionState.STARTING
+    since: float = 0.0
+    host_state: EngineState = EngineState.GONE
+    served: bool = False
     weight: int = 0
     slot: Slot | None = None
     address: tuple[str, int] | None = None
@@ -108,10 +112,19 @@ class Rollout(_Value):
     """A change of version under way: how much of the traffic the canary shall have.
 
     ``automatic`` rollouts climb the platform's ladder by themselves; held ones stay at ``percent``.
+    ``since`` is when it came to its present percent; ``surge``: the ``max_surge_percent`` asked for.
     """
 
     percent: int
     automatic: bool
+    since: float
+    surge: int | None = None
+
+
+class Routing(_Value):
+    """What the router last said of a service: ``fault`` if it did not obey; since when."""
+
+    fault: str = ""
     since: float
 
 
@@ -130,6 +143,7 @@ class Service(_Value):
     canary: Version | None = None
     rollout: Rollout | None = None
     retiring: tuple[Version, ...] = ()
+    routing: Routing | None = None
     error_message: str | None = None
     archived: bool = False
     tags: dict[str, str] = {}
@@ -140,9 +154,6 @@ class Service(_Value):
         """Every version that still may have a process or a seat at the router."""
         current = (self.primary, self.canary) if self.canary else (self.primary,)
         return (*current, *self.retiring)
-
-    def __contains__(self, host: str) -> bool:
-        return any(host in version.hosts for version in self.versions)
 
     def seats(self) -> Iterator[tuple[Slot, Version]]:
         """Who sits where at the router."""

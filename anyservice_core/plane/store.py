@@ -39,13 +39,14 @@ CREATE TABLE notes (name TEXT PRIMARY KEY, document TEXT NOT NULL);
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a service, for the record."""
+    """Something that happened to a service, for the record; ``number`` is given by the store."""
 
     service_id: str
     at: float
     kind: str
     message: str
     version_id: str | None = None
+    number: int = 0
 
 
 class Store:
@@ -150,7 +151,7 @@ class Store:
         """Give the newest ``limit`` events of a service, oldest first."""
         with self._lock:
             rows = self._db.execute(
-                "SELECT service_id, at, kind, message, version_id FROM events WHERE service_id = ? "
+                "SELECT service_id, at, kind, message, version_id, number FROM events WHERE service_id = ? "
                 "ORDER BY number DESC LIMIT ?",
                 (service_id, limit),
             ).fetchall()

@@ -202,10 +202,11 @@ def test_an_update_in_place_shows_what_is_wanted_and_what_serves(http, plane):
     assert "no module named" in service["error_message"]
     items = service["service_status_checklist"]["per_version"][0]["items"]
     assert [(item["label"], item["state"]) for item in items] == [
+        ("Host", "RUNNING"),
         ("Applications", "RUNNING"),
         ("Update in place", "UNHEALTHY"),
     ]
-    assert "no module named" in items[1]["message"]
+    assert "no module named" in items[2]["message"]
     events = http.get(f"/plane/v1/services/{before['id']}/events").json()["result"]
     messages = [event["message"] for event in events]
     assert "deploy v1 in place" in messages

@@ -1,0 +1,106 @@
+"""How a rollout goes on: the canary's weight, its promotion, and when the plane takes it back by itself.
+
+A held rollout stays at the percent that was asked for; an automatic one climbs the ladder, a rung whenever
+the last one was held for ``ladder_hold_s`` by a canary that is well. At 100, and with the router's word for
+it, the canary becomes primary. The plane rolls back, with the reason as the service's error, when
+
+* the canary failed to start, or its host keeps dying;
+* it has been UNHEALTHY for ``sick_canary_s`` and the rollout is automatic (whoever holds one, decides);
+* the rollout takes longer than ``rollout_limit_s``, counted from the deploy that brought the canary.
+
+The last two wait while that would end all service: the canary answers and the primary does not.
+"""
+
+from __future__ import annotations
+
+from anyservice_core.models.enums import ServiceState as S
+from anyservice_core.models.enums import ServiceVersionState as V
+from anyservice_core.plane.changes import retire, roll_back
+from anyservice_core.plane.lifecycle import SERVICE, ServiceEvent, advance
+from anyservice_core.plane.sight import Options, Sight
+from anyservice_core.plane.state import Rollout, Service, Version
+
+__all__ = ["roll"]
+
+
+def roll(service: Service, sight: Sight, now: float, options: Options) -> Service:
+    """Take a step of the rollout under way, if there is one."""
+    canary, rollout = service.canary, service.rollout
+    if service.state is S.ROLLING_BACK:
+        return _restored(service)
+    if service.state is not S.ROLLING_OUT or canary is None or rollout is None:
+        return service
+    if why := _hopeless(service, canary, rollout, now, options):
+        return roll_back(service, now, why=f"Version '{canary.name}' was rolled back because {why}")
+    if canary.weight == 100 and sight.routed and canary.state is V.RUNNING:
+        return _promote(service, now)
+    rollout = _climb(service, canary, rollout, now, options)
+    serving = canary.ready and canary.state in {V.RUNNING, V.UNHEALTHY}
+    return _weigh(service.replace(rollout=rollout), rollout.percent if serving else 0)
+
+
+def _hopeless(
+    service: Service, canary: Version, rollout: Rollout, now: float, options: Options
+) -> str | None:
+    """Say why the canary is to be taken back, if it is."""
+    if canary.state is V.SYSTEM_FAILURE:
+        return f"its host keeps dying: {canary.message}"
+    if canary.failed:
+        return f"it failed to start: {canary.message}"
+    if canary.ready and not service.primary.ready:
+        return None
+    sick_s = now - canary.since if canary.state is V.UNHEALTHY else 0.0
+    if rollout.automatic and sick_s >= options.sick_canary_s:
+        return f"it was not well for {options.sick_canary_s:g} s: {canary.message}"
+    if 0 < options.rollout_limit_s <= now - canary.created_at:
+        return (
+            f"the rollout took longer than {_span(options.rollout_limit_s)}"
+            f" and was at {canary.weight} %, {canary.state}."
+        )
+    return None
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
+
+
+def _weigh(service: Service, percent: int) -> Service:
+    """Put this share of the traffic on the canary, the rest on the primary."""
+    canary = service.canary
+    if canary is None:
+        return service.replace(primary=service.primary.replace(weight=100))
+    return service.replace(
+        primary=service.primary.replace(weight=100 - percent), canary=canary.replace(weight=percent)
+    )
+
+
+def _climb(service: Service, canary: Version, rollout: Rollout, now: float, options: Options) -> Rollout:
+    """Move an automatic rollout up the ladder when its present rung was held long enough."""
+    if not rollout.automatic or not canary.ready or canary.state is not V.RUNNING:
+        return rollout
+    if not service.primary.ready:  # nothing serves beside it: there is nobody to spare
+        return rollout.replace(percent=100, since=now)
+    held = canary.weight == rollout.percent and now - rollout.since >= options.ladder_hold_s
+    if rollout.percent and not held:
+        return rollout
+    rung = next((r for r in options.ladder if r > rollout.percent), 100)
+    return rollout.replace(percent=rung, since=now)
+
+
+def _promote(service: Service, now: float) -> Service:
+    if service.canary is None:
+        return service
+    return service.replace(
+        state=advance(SERVICE, service.state, ServiceEvent.PROMOTED, what=service.name),
+        primary=service.canary,
+        canary=None,
+        rollout=None,
+        retiring=(*service.retiring, retire(service.primary, now)),
+    )
+
+
+def _restored(service: Service) -> Service:
+    if service.canary is not None and service.canary.state is not V.TERMINATED:
+        return service
+    state = advance(SERVICE, service.state, ServiceEvent.RESTORED, what=service.name)
+    return service.replace(state=state, canary=None, rollout=None)

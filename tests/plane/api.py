@@ -1,0 +1,28 @@
+"""A deploy as official clients put it on the wire, for tests that speak HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+__all__ = ["apply", "body", "served"]
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "svc",
+        "ray_serve_config": served("main:app"),
+        "build_id": "bld_x",
+        "compute_config_id": "cpt_x",
+        "config": {},
+        **changes,
+    }
+
+
+def served(code: str) -> dict[str, Any]:
+    return {"applications": [{"import_path": code}]}
+
+
+def apply(http: httpx.Client, **changes: Any) -> httpx.Response:
+    return http.put("/api/v2/services-v2/apply", json=body(**changes))

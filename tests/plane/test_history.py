@@ -1,0 +1,167 @@
+"""What a service tells of itself: its checklist, its events and its versions."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from anyservice_core.errors import PlaneError
+from anyservice_core.plane.daemon import PlaneSettings
+from anyservice_core.plane.reconcile import Options
+from anyservice_core.testing import HOST, TOKEN, FakePlane
+from tests.plane.api import apply, served
+
+
+@pytest.fixture
+def plane():
+    with FakePlane(options=Options(rollout_limit_s=600)) as plane:
+        yield plane
+
+
+@pytest.fixture
+def http(plane):
+    with httpx.Client(base_url=HOST, transport=plane.transport, cookies={"cli_token": TOKEN}) as http:
+        yield http
+
+
+@pytest.fixture
+def service(http, plane) -> str:
+    """The path of a service whose v1 serves."""
+    found = apply(http, version="v1").json()["result"]["id"]
+    plane.advance(10)
+    return f"/api/v2/services-v2/{found}"
+
+
+def items(http, service):
+    checklist = http.get(service).json()["result"]["service_status_checklist"]
+    found = [*checklist["shared"], *(item for v in checklist["per_version"] for item in v["items"])]
+    return {(item["kind"], item["version_id"] and item["label"]): item for item in found}
+
+
+def events(http, service, **params):
+    return http.get(f"{service}/events", params=params).json()
+
+
+def test_a_service_that_starts_says_what_is_not_there_yet(http, plane):
+    """Before its host answers neither router nor host nor application is called RUNNING."""
+    path = f"/api/v2/services-v2/{apply(http).json()['result']['id']}"
+    assert {item["state"] for item in items(http, path).values()} == {"STARTING"}
+    plane.advance(1)
+    states = {kind: item["state"] for (kind, _), item in items(http, path).items()}
+    assert states == {"LOAD_BALANCER": "RUNNING", "CLUSTER": "STARTING", "APPLICATION": "STARTING"}
+
+
+def test_each_item_has_its_own_state_and_since_when(http, plane, service):
+    """A host that runs an ill application is RUNNING itself, and the application's item says what it says."""
+    before = items(http, service)
+    assert {item["state"] for item in before.values()} == {"RUNNING"}
+    assert all(item["observed_at"] for item in before.values())
+    plane.advance(100)
+    assert items(http, service) == before
+    plane.sicken("v1", "health check failed")
+    plane.advance(1)
+    now = items(http, service)
+    application = now["APPLICATION", "Applications"]
+    assert (application["state"], application["message"]) == ("UNHEALTHY", "health check failed")
+    assert application["observed_at"] > before["APPLICATION", "Applications"]["observed_at"]
+    assert now["CLUSTER", "Host"]["state"] == "RUNNING"
+
+
+def test_a_router_that_does_not_obey_is_told(http, plane, service):
+    """The load balancer's item has the router's own words, and the events when they came and went."""
+
+    def refuse(_) -> None:
+        raise PlaneError("the router (HAProxy) does not answer")
+
+    working, plane.router.apply = plane.router.apply, refuse
+    plane.advance(1)
+    router = items(http, service)["LOAD_BALANCER", None]
+    assert (router["state"], router["message"]) == ("UNHEALTHY", "the router (HAProxy) does not answer")
+    plane.router.apply = working
+    plane.advance(1)
+    assert items(http, service)["LOAD_BALANCER", None]["state"] == "RUNNING"
+    told = [
+        event["message"] for event in events(http, service, origin="ALB", ascending_order=True)["results"]
+    ]
+    assert told == [
+        "the router does not obey: the router (HAProxy) does not answer",
+        "the router obeys again",
+    ]
+
+
+def test_a_rollout_is_an_item_of_its_own(http, plane, service):
+    """Who moves the weight and where it is stands in the checklist for as long as there is a rollout."""
+    apply(http, version="v2", canary_percent=10, ray_serve_config=served("main:two"))
+    plane.advance(10)
+    assert items(http, service)["SERVICE", None]["message"] == "held at 10 %"
+    plane.advance(700)
+    assert ("SERVICE", None) not in items(http, service)
+
+
+def test_a_rollout_that_took_too_long_is_told_by_service_and_events(http, plane, service):
+    """After the limit the service runs its old version, and says why in its message and its record."""
+    apply(http, version="v2", canary_percent=10, ray_serve_config=served("main:two"))
+    plane.advance(700)
+    shown = http.get(service).json()["result"]
+    assert (shown["current_state"], shown["canary_version"]) == ("RUNNING", None)
+    assert "longer than 10 min" in shown["error_message"]
+    (told,) = events(http, service, message="longer than")["results"]
+    assert told["message"].startswith("ROLLING_OUT -> ROLLING_BACK: Version 'v2'")
+    assert told["level"] == "WARNING"
+
+
+@pytest.mark.parametrize(("percent", "told"), [(50, 1), (0, 1), (100, 0), (None, 0)])
+def test_what_a_surge_means_here_is_said(http, plane, service, percent, told):
+    """Less than full extra capacity is not possible with whole hosts: events and checklist say so."""
+    asked = {} if percent is None else {"max_surge_percent": percent}
+    apply(http, version="v2", canary_percent=10, ray_serve_config=served("main:two"), **asked)
+    plane.advance(10)
+    assert len(events(http, service, message="max_surge_percent")["results"]) == told
+    assert ("max_surge_percent" in items(http, service)["SERVICE", None]["message"]) == bool(told)
+    assert http.post(f"{service}/rollback", json=asked).status_code == 200
+    assert len(events(http, service, message="max_surge_percent")["results"]) == 2 * told
+
+
+def test_a_surge_beyond_all_is_refused(http, plane, service):
+    """A rollback's percentage has the range of a deploy's."""
+    answer = http.post(f"{service}/rollback", json={"max_surge_percent": 101})
+    assert (answer.status_code, "max_surge_percent" in answer.json()["error"]["message"]) == (422, True)
+
+
+def test_events_come_newest_first_and_in_pages(http, plane, service):
+    """Pages join up without a gap; each event has what official clients refuse to miss."""
+    whole = events(http, service)["results"]
+    assert whole[-1]["message"] == "deploy v1"
+    assert all(event["id"] and event["created_at"] and event["origin"] for event in whole)
+    pages, token = [], None
+    while True:
+        page = events(http, service, count=2, **({"paging_token": token} if token else {}))
+        pages += page["results"]
+        token = page["metadata"]["next_paging_token"]
+        if token is None:
+            break
+    assert pages == whole
+
+
+@pytest.mark.parametrize("params", [{"count": 0}, {"count": 1001}, {"paging_token": "x"}, {"count": "²"}])
+def test_pages_that_were_never_given_out_are_refused(http, service, params):
+    """A count or token that is none is a 422 that names it."""
+    answer = http.get(f"{service}/events", params=params)
+    assert (answer.status_code, next(iter(params)) in answer.json()["error"]["detail"]) == (422, True)
+
+
+def test_versions_are_listed_and_found_by_name(http, plane, service):
+    """Both versions of a rollout are there with their weights; an unknown one is a 404."""
+    apply(http, version="v2", canary_percent=10, ray_serve_config=served("main:two"))
+    plane.advance(10)
+    listed = http.get(f"{service}/versions").json()["results"]
+    assert {v["version"]: v["weight"] for v in listed} == {"v1": 90, "v2": 10}
+    assert http.get(f"{service}/versions/v2").json()["result"]["weight"] == 10
+    assert http.get(f"{service}/versions/v3").status_code == 404
+
+
+@pytest.mark.parametrize("ladder", [(), (50,), (100, 50), (0, 100), (10, 10, 100), (50, 150)])
+def test_a_ladder_rises_to_100(tmp_path, ladder):
+    """A ladder that does not end with all of the traffic, or falls, is refused before anything starts."""
+    with pytest.raises(PlaneError, match="ladder"):
+        PlaneSettings(state_dir=tmp_path, ladder=ladder)
