@@ -355,7 +355,7 @@ def _baking(case: Case) -> Action | None:
     if left > 0:
         return Wait(f"baking at {case.canary.weight} %, {format_duration(left)} left", quiet=True)
     if case.verdict.pending:
-        return Wait("the bake is over, a measurement is tried again")
+        return Wait("the bake is over, a measurement is still to come")
     return None
 
 
