@@ -21,7 +21,7 @@ from asgiref.sync import sync_to_async
 from airflow_provider.errors import failure, success
 from airflow_provider.hooks import ServiceHook, report
 from airflow_provider.killing import LEFT, OnKill, marked_failed, take_back
-from airflow_provider.memory import EVENTS, JOURNAL, Memory, newer
+from airflow_provider.memory import EVENTS, JOURNAL, Memory, newer, trimmed
 from airflow_provider.orders import Mailbox
 from airflow_provider.summary import summary
 from airflow_provider.turns import Holder, holder
@@ -190,6 +190,10 @@ class RolloutTrigger(ServiceTrigger):
             done = await client.follow_rollout(relay, self.plan, poll_interval_s=self.poll_interval_s)
         except AtGateError as held:
             return {"status": "at_gate", "gate": held.journal.gate}
+        except AnyserviceError:
+            await self.memory.put(EVENTS, trimmed(self.events))
+            raise
+        await self.memory.put(EVENTS, trimmed(self.events))
         return success(done.to_dict()) if done else {"status": "time_to_deploy"}
 
     def hear(self, event: object) -> None:

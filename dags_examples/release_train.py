@@ -13,7 +13,6 @@ from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider.operators import DeployOperator, RollbackOperator
-from airflow_provider.sensors import WaitSensor
 
 SERVICES = ("recommender", "ranker")
 PERCENT = "{{ params.canary_percent }}"
@@ -35,15 +34,14 @@ with DAG(
     @task(trigger_rule="all_done")
     def barrier(ti: Any = None) -> None:
         """Fail unless all canaries hold."""
-        failed = [name for name in SERVICES if not ti.xcom_pull(task_ids=f"holding_{name}")]
+        failed = [name for name in SERVICES if not ti.xcom_pull(task_ids=f"canary_{name}")]
         if failed:
             raise AirflowFailException(f"No canary of {', '.join(failed)}: nothing is promoted.")
 
     gate = barrier()
     for name in SERVICES:
         canary = DeployOperator(task_id=f"canary_{name}", config=config(name), canary_percent=PERCENT)
-        holding = WaitSensor(task_id=f"holding_{name}", service=name, canary_weight=PERCENT, timeout=600)
         promote = DeployOperator(task_id=f"promote_{name}", config=config(name), canary_percent=100)
         undo = RollbackOperator(task_id=f"undo_{name}", service=name, trigger_rule="one_failed")
-        canary >> holding >> gate >> promote
+        canary >> gate >> promote
         [gate, promote] >> undo

@@ -116,9 +116,85 @@ def test_a_run_whose_canary_was_taken_back_is_red(dags, real_plane, caplog, caps
     assert (status.primary_version.name, status.canary_version) == (first, None)
 
 
-def read_dag(path: Path):
+@pytest.fixture
+def recommender(dags, real_plane):
+    """The examples' service: its first version serves, a second is on disk, and a plan that is done in seconds."""
+    folder = dags / "recommender"
+    path = write(folder, "recommender", GOOD)
+    first = deploy_first(path)
+    write(folder, "recommender", GOOD + "# second\n")
+    (folder / "main.py").write_text(GOOD)  # what an example takes that names the folder itself
+    (folder / "rollout.yaml").write_text("rollout: {steps: [10], bake: 1s}\n")
+    return first
+
+
+@pytest.mark.parametrize("name", ["nightly_rollout", "composed_canary", "approval_gate", "model_asset"])
+def test_an_example_brings_the_second_version(dags, recommender, name):
+    """Run as it stands, save for the length of its bakes; a person's yes is taken as given."""
+    run = read_dag(dags / f"{name}.py", "deploy_model" if name == "model_asset" else None).test(
+        mark_success_pattern=r".*approve_.*"
+    )
+
+    assert run.state == "success"
+    with Client("local") as client:
+        status = client.status("recommender")
+    assert status.primary_version.name != recommender
+    assert status.canary_version is None
+
+
+def test_a_release_of_two_services_has_a_barrier(dags, recommender, caplog):
+    """Both are promoted after both canaries hold; the second service is new and comes up whole."""
+    run = read_dag(dags / "release_train.py").test()
+
+    assert run.state == "success"
+    states = {ti.task_id: ti.state for ti in run.get_task_instances()}
+    assert states["barrier"] == states["promote_recommender"] == states["promote_ranker"] == "success"
+    assert states["undo_ranker"] == "skipped"
+    with Client("local") as client:
+        assert client.status("recommender").primary_version.name != recommender
+
+
+def test_a_rollout_waits_for_its_window(dags, recommender, caplog):
+    """The plan of the example holds it outside of office hours; with a window that is open it goes on."""
+    dag = read_dag(dags / "freeze_windows.py")
+    task = dag.get_task("rollout")
+    task.plan = {"steps": [10], "windows": [{"kind": "allow", "schedule": "* * * * *", "duration": "1h"}]}
+
+    assert dag.test().state == "success"
+
+
+def test_a_rollback_by_hand_takes_what_its_form_says(dags, recommender):
+    """The canary goes if it is the version that was named; with nothing to take back the run is red."""
+    config = ServiceConfig.from_yaml(
+        dags / "recommender" / "service.yaml", base=dags / "recommender"
+    ).options(version_name="second")
+    with Client("local") as client:
+        client.deploy(config, canary_percent=10)
+        client.wait("recommender", version="second", canary_weight=10, timeout_s=120)
+    by_hand = read_dag(dags / "step_in.py", "rollback_by_hand")
+
+    assert by_hand.test(run_conf={"service": "recommender", "version": "third"}).state == "failed"
+    assert by_hand.test(run_conf={"service": "recommender", "version": "second"}).state == "success"
+    with Client("local") as client:
+        assert client.status("recommender").canary_version is None
+
+
+def test_an_order_by_hand_is_put_into_the_mailbox(dags):
+    """Who has triggered the run, what they want and why."""
+    from airflow.models.variable import Variable  # noqa: AIR311  # outside of a task: what is in the database
+
+    from airflow_provider.orders import mailbox_of
+
+    run = read_dag(dags / "step_in.py", "step_in").test(run_conf={"order": "abort", "reason": "wrong model"})
+
+    assert run.state == "success"
+    order = json.loads(Variable.get(mailbox_of("recommender")))[-1]
+    assert (order["kind"], order["reason"]) == ("abort", "wrong model")
+
+
+def read_dag(path: Path, dag_id: str | None = None):
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(path)
     assert bag.import_errors == {}
-    return next(iter(bag.dags.values()))
+    return bag.dags[dag_id or path.stem] if dag_id or path.stem in bag.dags else next(iter(bag.dags.values()))
