@@ -260,6 +260,8 @@ class FakePlane:
         return next((s for s in self.store.services() if s.name == name), None) or _none(name)
 
     def _error_rate(self, version_id: str) -> float:
+        if not self._error_rates:
+            return 0.0
         return next(
             (
                 self._error_rates.get(v.name, 0.0)

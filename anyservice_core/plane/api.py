@@ -135,7 +135,7 @@ def _validation(error: ValidationError) -> dict[str, Any]:
 
 @routes.on("GET /api/v2/services-v2")
 def _list(api: Api, request: ApiRequest) -> ApiReply:
-    found = listing.select(api.store.services(), listing.Query.read(request.get, request.all))
+    found = listing.select(api.store, listing.Query.read(request.get, request.all))
     return ApiReply(
         200,
         {
@@ -183,7 +183,7 @@ def _percent(wanted: ApplyService) -> str:
 
 def _birth(api: Api, wanted: ApplyService, now: float) -> Birth:
     def port() -> int:
-        return api.pick_port({service.port for service in api.store.services()})
+        return api.pick_port(api.store.ports())
 
     return Birth(
         now=now,
@@ -285,7 +285,7 @@ def _events(api: Api, _: ApiRequest, service: str) -> Any:
 
 @routes.on("GET /metrics")
 def _metrics(api: Api, _: ApiRequest) -> ApiReply:
-    traffic = [_traffic_of(api, s) for s in api.store.services() if s.state is not ServiceState.TERMINATED]
+    traffic = [_traffic_of(api, service) for service in api.store.living()]
     return ApiReply(200, listing.prometheus(traffic))
 
 

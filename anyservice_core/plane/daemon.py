@@ -220,10 +220,14 @@ def _listen(port: int) -> Iterator[socket.socket]:
 
 def _free_port(first: int, taken: set[int]) -> int:
     """Find a port for a service: not given to another one, and nothing listening."""
-    for port in range(first, min(first + 1000, 65536)):
+    last = min(first + 10_000, 65_536) - 1
+    for port in range(first, last + 1):
         if port not in taken and _bindable(port):
             return port
-    raise PlaneError(f"no free port for a service in {first}-{first + 999}.")
+    raise PlaneError(
+        f"no free port for a service in {first}-{last}.",
+        hint="Delete services that are not needed any more: those that ended keep their ports.",
+    )
 
 
 def _bindable(port: int) -> bool:

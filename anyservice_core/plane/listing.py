@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Self
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from anyservice_core.errors import RejectedError
-from anyservice_core.models.enums import ServiceState
 from anyservice_core.models.wire import TrafficWire
 from anyservice_core.plane.catalog import CREATOR
 from anyservice_core.plane.state import Service
+from anyservice_core.plane.store import Store
 
 __all__ = ["Page", "Query", "prometheus", "select"]
 
-_IDLE = frozenset({ServiceState.TERMINATED})
+_COLUMNS: Final = {
+    "NAME": "name",
+    "STATUS": "state",
+    "CREATED_AT": "created_at",
+    "LAST_DEPLOYED_AT": "deployed_at",
+}
 
 
 class Query(BaseModel):
@@ -62,20 +67,49 @@ class Query(BaseModel):
             }
         )
 
-    def takes(self, service: Service) -> bool:
-        return (
-            (self.archived or not service.archived)
-            and (self.name is None or self.name in service.name)
-            and self.project_id in {None, service.project_id}
-            and self.cloud_id in {None, service.cloud_id}
-            and self.creator_id in {None, CREATOR.id}
-            and (not self.states or service.state in self.states)
-            and self._tagged(service)
-        )
+    def where(self) -> tuple[str, list[Any]]:
+        """Give the condition in SQL, and the values in it."""
+        parts: list[tuple[str, list[Any]]] = []
+        if not self.archived:
+            parts.append(("NOT archived", []))
+        if self.name is not None:
+            parts.append(("instr(name, ?)", [self.name]))
+        if self.project_id is not None:
+            parts.append(("project_id = ?", [self.project_id]))
+        if self.cloud_id is not None:
+            parts.append(("json_extract(document, '$.cloud_id') = ?", [self.cloud_id]))
+        if self.creator_id not in {None, CREATOR.id}:
+            parts.append(("false", []))
+        if self.states:
+            parts.append((f"state IN ({_marks(self.states)})", sorted(self.states)))
+        parts += [self._tagged(key) for key in sorted({key for key, _ in self.tags})]
+        return " AND ".join(sql for sql, _ in parts), [value for _, values in parts for value in values]
 
-    def _tagged(self, service: Service) -> bool:
+    def _tagged(self, key: str) -> tuple[str, list[Any]]:
         """Any of the values asked for a key will do; each key must have one."""
-        return all((key, service.tags.get(key)) in self.tags for key, _ in self.tags)
+        wanted = [value for name, value in self.tags if name == key]
+        tag = "SELECT 1 FROM json_each(document, '$.tags') tag WHERE tag.key = ?"
+        return f"EXISTS ({tag} AND tag.value IN ({_marks(wanted)}))", [key, *wanted]
+
+    def order(self) -> str:
+        """Give the order in SQL: by default the active first, then the last changed, then by name.
+
+        Raises:
+            RejectedError: a field that there is not.
+        """
+        if self.sort_field is None:
+            return "state = 'TERMINATED', updated_at DESC, name, rowid"
+        column = _COLUMNS.get(self.sort_field.upper())
+        if column is None:
+            raise RejectedError(
+                f"sort_field '{self.sort_field}' is none of {', '.join(_COLUMNS)}.", status=422
+            )
+        down = " DESC" if self.sort_order.upper() == "DESC" else ""
+        return f"{column}{down}, name, rowid"
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 class Page(BaseModel):
@@ -86,41 +120,25 @@ class Page(BaseModel):
     next_token: str | None
 
 
-def select(services: Iterable[Service], query: Query) -> Page:
+def select(store: Store, query: Query) -> Page:
     """Filter, sort and cut one page.
 
     Raises:
         RejectedError: a paging token or sort field that the plane never gave out.
     """
-    found = _sorted([service for service in services if query.takes(service)], query)
-    start = _offset(query.paging_token)
+    where, values = query.where()
+    start, total = _offset(query.paging_token), store.count(where, values)
+    page = store.select(where, values, query.order(), limit=query.count, offset=start)
     end = start + query.count
-    return Page(page=found[start:end], total=len(found), next_token=str(end) if end < len(found) else None)
+    return Page(page=page, total=total, next_token=str(end) if end < total else None)
 
 
 def _offset(token: str | None) -> int:
     if token is None:
         return 0
-    if not token.isdecimal():
+    if not (token.isascii() and token.isdecimal() and len(token) < 10):
         raise RejectedError(f"paging_token '{token}' is not one that this plane gave out.", status=422)
     return int(token)
-
-
-def _sorted(services: Sequence[Service], query: Query) -> list[Service]:
-    """Sort as asked; by default the active first, then the last changed, then by name."""
-    by_name = sorted(services, key=lambda s: s.name)
-    if query.sort_field is None:
-        return sorted(by_name, key=lambda s: (s.state in _IDLE, -s.updated_at))
-    keys: dict[str, Callable[[Service], str | float]] = {
-        "NAME": lambda s: s.name,
-        "STATUS": lambda s: s.state,
-        "CREATED_AT": lambda s: s.created_at,
-        "LAST_DEPLOYED_AT": lambda s: s.primary.created_at,
-    }
-    key = keys.get(query.sort_field.upper())
-    if key is None:
-        raise RejectedError(f"sort_field '{query.sort_field}' is none of {', '.join(keys)}.", status=422)
-    return sorted(by_name, key=key, reverse=query.sort_order.upper() == "DESC")
 
 
 def prometheus(traffic: Iterable[TrafficWire]) -> str:

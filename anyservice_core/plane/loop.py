@@ -64,7 +64,7 @@ class Loop:
 
     def tick(self) -> None:
         """Take one step for every service that is not at rest."""
-        services = [service for service in self.store.services() if not at_rest(service)]
+        services = self.store.living()
         sessions = self._count(services)
         steps = [self._step(service, sessions) for service in services]
         self._stop_strangers(services)

@@ -118,9 +118,11 @@ def _check_name(what: str, name: str) -> None:
 
 
 def _check_unique(what: str, values: Sequence[object]) -> None:
-    twice = {value for value in values if values.count(value) > 1}
-    if twice:
-        raise ConfigError(f"{what} {twice.pop()!r} is given to two routes.")
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise ConfigError(f"{what} {value!r} is given to two routes.")
+        seen.add(value)
 
 
 def structure(routes: Sequence[Route]) -> str:

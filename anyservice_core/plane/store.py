@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,19 @@ from anyservice_core.plane.state import Service
 
 __all__ = ["Event", "Store"]
 
-SCHEMA_VERSION = 1
-SCHEMA = """
+SCHEMA_VERSION = 2
+_SERVICES = """
 CREATE TABLE services (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, project_id TEXT NOT NULL, state TEXT NOT NULL,
-    archived INTEGER NOT NULL, port INTEGER NOT NULL, document TEXT NOT NULL
+    archived INTEGER NOT NULL, port INTEGER NOT NULL,
+    created_at REAL NOT NULL, updated_at REAL NOT NULL, deployed_at REAL NOT NULL, document TEXT NOT NULL
 );
 CREATE INDEX services_by_name ON services (name);
+CREATE INDEX services_by_state ON services (state);
+"""
+SCHEMA = (
+    _SERVICES
+    + """
 CREATE TABLE events (
     number INTEGER PRIMARY KEY, service_id TEXT NOT NULL, version_id TEXT, at REAL NOT NULL,
     kind TEXT NOT NULL, message TEXT NOT NULL
@@ -35,6 +41,20 @@ CREATE INDEX events_by_service ON events (service_id, number);
 CREATE TABLE traffic (version_id TEXT PRIMARY KEY, service_id TEXT NOT NULL, document TEXT NOT NULL);
 CREATE TABLE notes (name TEXT PRIMARY KEY, document TEXT NOT NULL);
 """
+)
+# What leads from each schema to the next, in one transaction.
+_MIGRATIONS = {
+    1: f"""
+ALTER TABLE services RENAME TO services_before;
+DROP INDEX services_by_name;
+{_SERVICES}
+INSERT INTO services SELECT id, name, project_id, state, archived, port,
+    json_extract(document, '$.created_at'), json_extract(document, '$.updated_at'),
+    json_extract(document, '$.primary.created_at'), document
+    FROM services_before ORDER BY services_before.rowid;
+DROP TABLE services_before;
+""",  # noqa: S608
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +80,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
         self._lock = threading.RLock()
+        self._read: dict[str, tuple[str, Service]] = {}  # what each text was last read as; values are frozen
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         self._prepare(path)
 
@@ -72,9 +93,9 @@ class Store:
                 f"{path} was written by a newer anyservice (schema {found}, this one knows {SCHEMA_VERSION}).",
                 hint="Upgrade anyservice, or use another ANYSERVICE_STATE_DIR.",
             )
-        if found == 0:
-            self._db.executescript(SCHEMA)
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        script = SCHEMA if found == 0 else "".join(_MIGRATIONS[n] for n in range(found, SCHEMA_VERSION))
+        if found != SCHEMA_VERSION:
+            self._db.executescript(f"BEGIN;{script};PRAGMA user_version = {SCHEMA_VERSION};COMMIT")
 
     def close(self) -> None:
         self._db.close()
@@ -98,30 +119,61 @@ class Store:
 
     def services(self) -> list[Service]:
         """Give every service, archived ones too, oldest first."""
+        return self.select("", (), "rowid")
+
+    def living(self) -> list[Service]:
+        """Give every service that has not ended, oldest first."""
+        return self.select("state != 'TERMINATED'", (), "rowid")
+
+    def select(
+        self, where: str, values: Sequence[Any], order: str, *, limit: int = -1, offset: int = 0
+    ) -> list[Service]:
+        """Give the services for which this SQL holds. ``where`` and ``order`` are code; what users say is a value."""
+        condition = f"WHERE {where}" if where else ""
         with self._lock:
-            rows = self._db.execute("SELECT document FROM services ORDER BY rowid").fetchall()
-        return [Service.model_validate_json(document) for (document,) in rows]
+            rows = self._db.execute(
+                f"SELECT id, document FROM services {condition} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608
+                (*values, limit, offset),
+            ).fetchall()
+        return [self._service(*row) for row in rows]
+
+    def count(self, where: str, values: Sequence[Any]) -> int:
+        """Count the services for which this SQL holds."""
+        with self._lock:
+            (count,) = self._db.execute(
+                f"SELECT count(*) FROM services {f'WHERE {where}' if where else ''}",  # noqa: S608
+                values,
+            ).fetchone()
+        return int(count)
+
+    def _service(self, service_id: str, document: str) -> Service:
+        """Read a service; the text that was read last is not read again."""
+        known = self._read.get(service_id)
+        if known is None or known[0] != document:
+            known = self._read[service_id] = (document, Service.model_validate_json(document))
+        return known[1]
 
     def service(self, service_id: str) -> Service | None:
-        with self._lock:
-            row = self._db.execute("SELECT document FROM services WHERE id = ?", (service_id,)).fetchone()
-        return Service.model_validate_json(row[0]) if row else None
+        return next(iter(self.select("id = ?", (service_id,), "rowid")), None)
 
     def find(self, name: str, project_id: str) -> Service | None:
         """Find the service of this very name that is not archived."""
+        found = self.select("name = ? AND project_id = ? AND NOT archived", (name, project_id), "rowid")
+        return next(iter(found), None)
+
+    def ports(self) -> set[int]:
+        """Give the ports that services have, those that ended too: they have it still when they are restarted."""
         with self._lock:
-            row = self._db.execute(
-                "SELECT document FROM services WHERE name = ? AND project_id = ? AND NOT archived",
-                (name, project_id),
-            ).fetchone()
-        return Service.model_validate_json(row[0]) if row else None
+            return {port for (port,) in self._db.execute("SELECT port FROM services")}
 
     def save(self, service: Service) -> None:
         with self._lock:
             self._db.execute(
-                "INSERT INTO services VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                "INSERT INTO services VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
                 "name = excluded.name, project_id = excluded.project_id, state = excluded.state, "
-                "archived = excluded.archived, port = excluded.port, document = excluded.document",
+                "archived = excluded.archived, port = excluded.port, created_at = excluded.created_at, "
+                "updated_at = excluded.updated_at, deployed_at = excluded.deployed_at, "
+                "document = excluded.document",
                 (
                     service.id,
                     service.name,
@@ -129,6 +181,9 @@ class Store:
                     service.state,
                     service.archived,
                     service.port,
+                    service.created_at,
+                    service.updated_at,
+                    service.primary.created_at,
                     service.model_dump_json(),
                 ),
             )
@@ -137,6 +192,7 @@ class Store:
         with self._lock:
             for table, column in (("services", "id"), ("events", "service_id"), ("traffic", "service_id")):
                 self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (service_id,))  # noqa: S608
+            self._read.pop(service_id, None)
 
     # ── events ──
 
