@@ -86,7 +86,7 @@ def follow(
         applications=[],
     )
     run = _Follower(where, RolloutPlan.parse(plan), known.journal, poll_interval_s)
-    run.service_id, run.introduced = known.service_id, True
+    run.service_id, run.introduced, run.gate_told = known.service_id, True, known.journal.gate
     try:
         return (yield from run.loop())
     except _TimeToDeployError:

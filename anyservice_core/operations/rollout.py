@@ -29,7 +29,7 @@ from anyservice_core.errors import (
 )
 from anyservice_core.models.config import ServiceConfig
 from anyservice_core.models.wire import ApplyService
-from anyservice_core.operations import deploying, services
+from anyservice_core.operations import bundles, deploying, services
 from anyservice_core.operations.measuring import measure
 from anyservice_core.operations.moving import begin, compose, move, take_back
 from anyservice_core.rollout.actions import Action, Deploy, Finish, Pause, Promote, Rollback, Shift, Wait
@@ -98,7 +98,8 @@ def opened(
     steps = RolloutPlan.parse(plan)
     if not poll_interval_s > 0:
         raise ConfigError(f"poll_interval_s: {poll_interval_s} is not a time in seconds above 0.")
-    prepared = yield from deploying.prepare(config, cloud=cloud, project=project)
+    wanted = bundles.apart(ServiceConfig.parse(config), plan)
+    prepared = yield from deploying.prepare(wanted, cloud=cloud, project=project)
     if not prepared.name:
         raise ConfigError("name: missing; a service needs one.")
     now = yield from Now()
@@ -130,6 +131,7 @@ class Rollout:
     silent_since: float | None = None
     conflicts: int = 0
     introduced: bool = False
+    gate_told: str | None = None
     seen: Observation = field(default_factory=lambda: Observation(at=0.0))
     verdict: tuple[Any, Verdict] | None = None  # the last, and what it was made of
 
@@ -245,9 +247,11 @@ class Rollout:
         return None
 
     def stand(self, action: Wait) -> Op[None]:
-        """Wait; for a gate, which is told once however long it holds."""
-        told = action.quiet or (action.gate is not None and action.gate == self.journal.gate)
+        """Wait; for a gate, which is told once however long it holds, and again by a process that goes on."""
+        known = self.journal.gate is not None and self.journal.gate == self.gate_told
+        told = action.quiet or (known and action.gate == self.gate_told)
         self.journal = self.journal.at_gate(action.gate, self.seen.at)
+        self.gate_told = action.gate
         if not told:
             data: dict[str, Any] = {"gate": action.gate, "until": action.until} if action.gate else {}
             yield from self.tell(Kind.WAITING, action.reason, once=True, **data)

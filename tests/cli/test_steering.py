@@ -187,6 +187,15 @@ def test_an_approval_waits_for_the_next_run(run: Run, stopped: Result, roll: Cal
     assert journal().approval("25") is not None
 
 
+def test_a_run_that_goes_on_says_what_it_waits_for(
+    run: Run, stopped: Result, roll: Callable[..., Result]
+) -> None:
+    """Whoever starts it again sees why nothing happens."""
+    again = roll({"waits for an approval": killed})
+    assert again.exit_code == 130
+    assert again.stderr.count("waits for an approval") == 1
+
+
 def test_an_approval_that_comes_too_late_is_refused(run: Run, plane: FakePlane, stopped: Result) -> None:
     """It would change nothing, and nobody should go home believing that it did."""
     plane.advance(601)

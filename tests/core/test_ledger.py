@@ -247,6 +247,29 @@ def test_an_end_without_a_report_is_an_event_like_others(ledger):
     assert [one.kind for one in ledger.events()] == [Kind.STARTED, Kind.FINISHED]
 
 
+def test_a_plan_that_is_none_any_longer_is_as_good_as_forgotten(ledger):
+    """An older version may have allowed what this one does not."""
+    tell(ledger, event(Kind.STARTED, plan={"steps": "no ladder"}), event(Kind.BAKING))
+    assert ledger.plan() is None
+    tell(ledger, event(Kind.STARTED), event(Kind.BAKING))
+    assert ledger.plan() is None
+
+
+def test_a_write_that_fails_leaves_no_draft(ledger, monkeypatch):
+    """And what was there before stays whole."""
+    ledger.save(journal(weight=5))
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("pathlib.Path.replace", fail)
+        with pytest.raises(OSError, match="No space"):
+            ledger.save(journal(weight=25))
+    assert ledger.journal().weight == 5
+    assert [path.name for path in ledger.folder.iterdir() if "draft" in path.name] == []
+
+
 # ── orders ──
 
 
