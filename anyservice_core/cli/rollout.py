@@ -15,6 +15,7 @@ _ORDERING: Final = f"{_HERE}.ordering"
 _COMMANDS: Final[Sections] = {
     "Before": {
         "plan": Entry(f"{_HERE}.timeline", "Check a plan, and show it as a timeline."),
+        "backtest": Entry(f"{_HERE}.backtest", "Ask what a plan would have made of the past."),
     },
     "While it runs": {
         "run": Entry(f"{_HERE}.running", "Roll a version out by a plan, and wait until it is over."),
