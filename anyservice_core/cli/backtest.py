@@ -80,8 +80,7 @@ def backtest(
 
     \b
       anyservice rollout backtest -p rollout.yaml --canary srv_new --primary srv_old --from 3h --to 1h
-      anyservice rollout backtest -p rollout.yaml --canary srv_new --primary srv_old \
-          --from 2026-11-27T14:00 --to 2026-11-27T16:00 --step-weights --html backtest.html
+      anyservice rollout backtest -p rollout.yaml --canary srv_new --primary srv_old --from 1d --html page.html
     """
     from anyservice_core.cli import render
 
