@@ -86,7 +86,7 @@ def run(
             ears.screen,
             connected(link, tell=ears.on_report, **hooks) as client,
         ):
-            config = _named(client, config_file)
+            config = _named(client, config_file).without_file(plan_file)
             ledger = _ledger(client, config, cloud, project)
             with _remembering(ledger, ears, _command(config_file, plan_file, journal, flags), wait=wait):
                 prepared = client.prepare(config, cloud=cloud, project=project)

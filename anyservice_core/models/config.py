@@ -17,6 +17,7 @@ from anyservice_core.models.yamlfile import read_yaml
 __all__ = ["Connection", "RayGCSExternalStorageConfig", "ServiceConfig", "TracingConfig", "read_yaml"]
 
 _REFUSED_HTTP = ("host", "port", "root_path")
+_LITERALLY = re.compile(r"([\\*?\[\]!# ])")  # what a pattern of gitignore has a meaning for
 _IMAGE = re.compile(r"([\w.-]+(:\d+)?/)?[\w./-]+(:[\w.-]+)?(@[\w.+-]+:[A-Fa-f0-9]+)?", re.ASCII)
 
 
@@ -136,6 +137,19 @@ class ServiceConfig(Checked):
             )
         config = cls(**{str(key): value for key, value in source.items()})
         return config if base is None else config._seen_from(Path(base))
+
+    def without_file(self, path: str | Path) -> Self:
+        """A copy whose local ``working_dir`` leaves this file out, if it lies there.
+
+        For what steers a deploy and is no part of the build: edited, it must not make another one.
+        """
+        if not self.working_dir or "://" in self.working_dir:
+            return self
+        root, file = (Path(one).expanduser().resolve() for one in (self.working_dir, path))
+        if not file.is_relative_to(root):
+            return self
+        pattern = _LITERALLY.sub(r"\\\1", file.relative_to(root).as_posix())
+        return self.options(excludes=[*(self.excludes or ()), f"/{pattern}"])
 
     def _seen_from(self, base: Path) -> Self:
         moved: dict[str, Any] = {}

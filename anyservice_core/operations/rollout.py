@@ -29,7 +29,7 @@ from anyservice_core.errors import (
 )
 from anyservice_core.models.config import ServiceConfig
 from anyservice_core.models.wire import ApplyService
-from anyservice_core.operations import bundles, deploying, services
+from anyservice_core.operations import deploying, services
 from anyservice_core.operations.measuring import measure
 from anyservice_core.operations.moving import begin, compose, move, take_back
 from anyservice_core.rollout.actions import Action, Deploy, Finish, Pause, Promote, Rollback, Shift, Wait
@@ -98,7 +98,9 @@ def opened(
     steps = RolloutPlan.parse(plan)
     if not poll_interval_s > 0:
         raise ConfigError(f"poll_interval_s: {poll_interval_s} is not a time in seconds above 0.")
-    wanted = bundles.apart(ServiceConfig.parse(config), plan)
+    wanted = ServiceConfig.parse(config)
+    if isinstance(plan, str | Path):  # a plan that is edited in mid-rollout must not make another build
+        wanted = wanted.without_file(plan)
     prepared = yield from deploying.prepare(wanted, cloud=cloud, project=project)
     if not prepared.name:
         raise ConfigError("name: missing; a service needs one.")

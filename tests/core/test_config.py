@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from anyservice_core import RayGCSExternalStorageConfig, ServiceConfig, TracingConfig
+from anyservice_core import RayGCSExternalStorageConfig, ServiceConfig, TracingConfig, bundle
 from anyservice_core.errors import ConfigError
 
 APPS = [{"import_path": "main:app"}]
@@ -124,3 +124,20 @@ def test_what_is_no_config_is_refused(source):
     """With what one looks like."""
     with pytest.raises(ConfigError, match="must be a mapping"):
         ServiceConfig.parse(source)
+
+
+def test_a_file_that_is_no_part_of_the_build_is_left_out(tmp_path):
+    """Wherever it lies in the folder, and whatever it is called; elsewhere there is nothing to leave out."""
+    app = tmp_path / "app"
+    (app / "plans").mkdir(parents=True)
+    (app / "plans" / "main.py").write_text("")
+    odd = app / "plans" / "roll [out]*#1!.yaml"
+    config = ServiceConfig(name="a", applications=[{"import_path": "main:app"}], working_dir=str(app))
+    before = {member.name for member in bundle.survey(str(app)).members}
+    odd.write_text("steps: [5]")
+    left = config.without_file(odd)
+    assert left.excludes is not None
+    assert {member.name for member in bundle.survey(str(app), tuple(left.excludes)).members} == before
+    assert config.without_file(tmp_path / "plan.yaml") == config
+    remote = config.options(working_dir="s3://b/a.zip")
+    assert remote.without_file(odd) == remote

@@ -432,3 +432,19 @@ def finish(stage: Any, op: Op[Any], kind: type[RolloutError] | None = None) -> A
         assert kind is not None, error
         assert type(error) is kind
         return error.report
+
+
+def test_a_plan_that_lies_in_the_folder_may_be_edited_on_the_way(stage: Any, tmp_path: Any) -> None:
+    """It is no part of the build, so the run that goes on finds the canary that the first one brought."""
+    stage.first()
+    (tmp_path / "main.py").write_text("v2 = 1")
+    plan = tmp_path / "rollout.yaml"
+    config = stage.config(working_dir=str(tmp_path))
+    plan.write_text(
+        "steps: [10]\nbake: 1s\non_drift: pause\nmetrics: [{name: e, provider: router, compare: {}}]"
+    )
+    with pytest.raises(RolloutPausedError):
+        stage.client.rollout(config, plan)
+    plan.write_text("steps: [10, 20]\nbake: 1s")
+    assert stage.client.rollout(config, str(plan), journal=stage.journal).outcome is Outcome.SUCCEEDED
+    assert stage.writes.count("PUT /api/v2/services-v2/apply") == 3
