@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from anyservice_core.errors import PlaneError
-from anyservice_core.plane.daemon import PlaneSettings, engines, run_dir
+from anyservice_core.plane.daemon import PlaneSettings, engines, remove_run_dir, run_dir
 from anyservice_core.plane.engines import procfs
 from anyservice_core.plane.engines.spawn import exit_reason, host_environment, reap
 from anyservice_core.plane.engines.spawn import spawn as start_detached
@@ -104,8 +103,7 @@ def down(state_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> No
     if router.running():
         tell("stopping the router")
         router.stop()
-    with contextlib.suppress(OSError):  # other files may be in it
-        run_dir(state_dir).rmdir()
+    remove_run_dir(state_dir, dead=True)
 
 
 def _end(record: dict[str, Any], *, patience_s: float = 15.0) -> None:

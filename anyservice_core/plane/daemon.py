@@ -35,7 +35,7 @@ from anyservice_core.plane.engines.base import Engine
 from anyservice_core.plane.haproxy import write_private
 from anyservice_core.plane.sight import LADDER, Options
 
-__all__ = ["DEFAULT_PORT", "ENGINES", "PlaneSettings", "engines", "run_dir", "serve"]
+__all__ = ["DEFAULT_PORT", "ENGINES", "PlaneSettings", "engines", "remove_run_dir", "run_dir", "serve"]
 
 log = logging.getLogger(__name__)
 
@@ -88,17 +88,28 @@ class PlaneSettings:
         )
 
 
-def run_dir(state_dir: Path) -> Path:
+def run_dir(state_dir: Path, *, make: bool = False) -> Path:
     """Give the directory for sockets: short, since Unix sockets take 107 bytes, and this user's only.
 
-    It is derived from the state directory, so that a later plane finds the sockets of an earlier one.
+    It is derived from the state directory, so that a later plane finds the sockets of an earlier one. A plane
+    makes it; whoever stops the last that uses it removes it (``remove_run_dir``).
     """
     mark = hashlib.sha256(f"{os.getuid()}:{state_dir.resolve()}".encode()).hexdigest()[:8]
     path = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) < 20 else "/tmp") / f"asv-{mark}"  # noqa: S108
-    path.mkdir(mode=0o700, exist_ok=True)
-    if path.stat().st_uid != os.getuid():
+    if make:
+        path.mkdir(mode=0o700, exist_ok=True)
+    if path.exists() and path.stat().st_uid != os.getuid():
         raise PlaneError(f"{path} belongs to another user.", hint="Use another ANYSERVICE_STATE_DIR.")
     return path
+
+
+def remove_run_dir(state_dir: Path, *, dead: bool = False) -> None:
+    """Remove the directory for sockets if nothing is in it; with ``dead``, sockets that nobody listens on too."""
+    path = run_dir(state_dir)
+    with contextlib.suppress(OSError):  # other files may be in it, or it is gone already
+        for socket_path in (found for found in path.iterdir() if dead and found.is_socket()):
+            socket_path.unlink(missing_ok=True)
+        path.rmdir()
 
 
 def engines(state_dir: Path) -> dict[str, Engine]:
@@ -125,7 +136,11 @@ def serve(settings: PlaneSettings, *, on_ready: Callable[[str], None] = lambda _
     with _only_one(state_dir), _listen(settings.port) as listener:
         every = engines(state_dir)
         every[settings.engine].check()
-        _serve(settings, listener, every, on_ready)
+        run_dir(state_dir, make=True)
+        try:
+            _serve(settings, listener, every, on_ready)
+        finally:
+            remove_run_dir(state_dir)
 
 
 def _serve(

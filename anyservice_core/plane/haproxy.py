@@ -116,6 +116,7 @@ class HAProxy:
         """Start it with the configuration on disk; return when it takes requests."""
         log_start = self._log.stat().st_size if self._log.exists() else 0
         mark = os.urandom(8).hex()
+        self._socket.parent.mkdir(mode=0o700, exist_ok=True)
         command = [binary(), "-W", "-S", f"{self._socket},mode,600", "-f", str(self._config)]
         pid = spawn(command, environment={"PATH": os.defpath, MARK: mark}, log=self._log)
         self.note(session=Session.of_leader(pid, mark).to_dict())

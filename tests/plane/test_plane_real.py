@@ -62,8 +62,11 @@ def test_a_whole_rollout_drops_no_request(make_plane, loading, tmp_path, engine)
         assert status.primary_version.name == "v2"
         client.terminate("svc")
         client.wait("svc", state="TERMINATED", timeout_s=60, poll_interval_s=0.2)
+    sockets = daemon.run_dir(plane.state_dir)
+    assert sockets.is_dir()
     plane.down()
     assert children_of(plane.state_dir) == []
+    assert not sockets.exists()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
