@@ -167,6 +167,7 @@ def _new_compute(world: World, request: ApiRequest) -> Any:
     cloud_id = request.body["config"]["cloud_id"]
     id = f"cpt_anonymous{len(world.computes):02}1111111111111111"
     world.computes[id] = _compute(id, id, cloud_id, anonymous=True)
+    world.computes[id]["config"] |= request.body["config"]
     return world.computes[id]
 
 
