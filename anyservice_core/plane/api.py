@@ -26,7 +26,7 @@ from anyservice_core.models.wire import (
     VersionTraffic,
 )
 from anyservice_core.plane import catalog, listing
-from anyservice_core.plane.bundles import Bundles
+from anyservice_core.plane.bundles import Bundles, bundles_of
 from anyservice_core.plane.changes import Birth, deploy, roll_back, terminate
 from anyservice_core.plane.checklist import SURGE
 from anyservice_core.plane.extras import extras
@@ -253,7 +253,10 @@ def _archive(api: Api, _: ApiRequest, service: str) -> None:
 @routes.on("DELETE /api/v2/services-v2/{service}")
 def _delete(api: Api, _: ApiRequest, service: str) -> None:
     with api.store.transaction():
-        api.store.delete(_ended(api.find(service), "deleted").id)
+        gone = _ended(api.find(service), "deleted")
+        api.store.delete(gone.id)
+        still = {uri for one in api.store.services() for spec in one.specs for uri in bundles_of(spec)}
+    api.bundles.forget({uri for spec in gone.specs for uri in bundles_of(spec)} - still)
     api.on_change()
 
 

@@ -2,17 +2,24 @@
 
 An upload goes to a temporary name beside its place and is renamed when it is whole, so a broken
 upload is never taken for a bundle. Its URI is ``anyservice://bundles/<file name>``.
+
+A bundle goes when the last service that names it is deleted, and else when none names it and nobody asked
+for it for a day: that of a canary that was rolled back, or an upload that no deploy followed. When somebody
+last asked is kept as the file's time of access. Unpacked copies go with their bundle.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import re
 import shutil
 import tempfile
+import time
 import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,9 +27,10 @@ from urllib.request import url2pathname
 
 from anyservice_core.errors import RejectedError
 
-__all__ = ["SCHEME", "Bundles"]
+__all__ = ["KEEP_S", "SCHEME", "Bundles", "bundles_of"]
 
 SCHEME = "anyservice"
+KEEP_S = 86_400.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.zip")
 
 
@@ -40,7 +48,8 @@ class Bundles:
         return f"{SCHEME}://bundles/{_checked(name)}"
 
     def has(self, name: str) -> bool:
-        return (self._zips / _checked(name)).is_file()
+        """Say whether a bundle is there; whoever asks is about to deploy it, so it is kept for a while."""
+        return _touched(self._zips / _checked(name))
 
     def signature(self, name: str) -> str:
         """Sign a name, so that an upload URL works without the caller's token and for one file only."""
@@ -71,7 +80,7 @@ class Bundles:
         Raises:
             RejectedError: an unknown scheme, or a bundle that was not uploaded.
         """
-        self._source(uri, field)
+        _touched(self._source(uri, field))
 
     def directory(self, uri: str) -> Path:
         """Give the unpacked directory of a working_dir or py_module, unpacking it the first time."""
@@ -82,6 +91,33 @@ class Bundles:
         if not target.is_dir():
             self._unpack(source, target)
         return _inner(target)
+
+    def forget(self, uris: Iterable[str]) -> None:
+        """Remove these bundles and their unpacked copies; what is no bundle, or is gone, is left alone."""
+        for name in _names(uris):
+            self._remove(self._zips / name)
+
+    def collect(self, used: Iterable[str], *, keep_s: float = KEEP_S) -> list[str]:
+        """Remove what is not in ``used``, and was not asked for within ``keep_s``; give the names.
+
+        ``used`` are the URIs of every version of every service.
+        """
+        used = [*used]
+        names, before = _names(used), time.time() - keep_s
+        gone = [path for path in self._zips.iterdir() if path.name not in names and _last(path) < before]
+        for path in gone:
+            self._remove(path)
+        kept = {path.stem for path in self._zips.iterdir()} | {Path(urlsplit(uri).path).stem for uri in used}
+        for folder in self._code.iterdir():
+            if folder.name.rpartition("-")[0] not in kept and _last(folder) < before:
+                shutil.rmtree(folder, ignore_errors=True)
+        return [path.name for path in gone]
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        for folder in self._code.iterdir():
+            if folder.name.rpartition("-")[0] == path.stem:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _source(self, uri: str, field: str) -> Path:
         parts = urlsplit(uri)
@@ -110,6 +146,43 @@ class Bundles:
             shutil.rmtree(draft, ignore_errors=True)
 
 
+def bundles_of(spec: Mapping[str, Any]) -> set[str]:
+    """Give the URIs of the directories that a version's applications are made of."""
+    found: set[str] = set()
+    for application in spec["ray_serve_config"].get("applications") or ():
+        environment = application.get("runtime_env") or {}
+        found |= {
+            uri for uri in (environment.get("working_dir"), *(environment.get("py_modules") or ())) if uri
+        }
+    return found
+
+
+def _names(uris: Iterable[str]) -> set[str]:
+    """Give the file names of those that are bundles."""
+    parts = [urlsplit(uri) for uri in uris]
+    names = {part.path.lstrip("/") for part in parts if part.scheme == SCHEME}
+    return {name for name in names if _NAME.fullmatch(name)}
+
+
+def _touched(path: Path) -> bool:
+    """Note that somebody asked for it; its time of change stays, since copies are named by that."""
+    with contextlib.suppress(PermissionError):  # a directory of somebody else's
+        try:
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def _last(path: Path) -> float:
+    """When somebody last asked for it, or it was made."""
+    try:
+        seen = path.stat()
+    except FileNotFoundError:
+        return time.time()
+    return max(seen.st_atime, seen.st_mtime)
+
+
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise RejectedError(
@@ -124,7 +197,7 @@ def _folder_name(source: Path) -> str:
     """Name the unpacked copy: uploads by their own name, foreign zips by path and age as well."""
     seen = source.stat()
     mark = f"{source}:{seen.st_mtime_ns}:{seen.st_size}"
-    return f"{source.stem[:60]}-{hashlib.sha256(mark.encode()).hexdigest()[:12]}"
+    return f"{source.stem}-{hashlib.sha256(mark.encode()).hexdigest()[:12]}"
 
 
 def _inner(folder: Path) -> Path:

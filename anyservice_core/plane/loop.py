@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from anyservice_core.errors import AnyserviceError, PlaneError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
-from anyservice_core.plane.bundles import Bundles
+from anyservice_core.plane.bundles import Bundles, bundles_of
 from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_id
 from anyservice_core.plane.reconcile import Options, Sight, Step, step
 from anyservice_core.plane.router import Route, Server, Slot, SlotCounters
@@ -24,6 +24,7 @@ from anyservice_core.plane.traffic import Ledger
 __all__ = ["Loop", "RouterLike", "route"]
 
 log = logging.getLogger(__name__)
+COLLECT_S = 3600.0
 
 
 class RouterLike(Protocol):
@@ -61,6 +62,7 @@ class Loop:
         self._routed = False
         self._fault = ""
         self._told: set[str] = set()
+        self._collected = clock()
 
     def tick(self) -> None:
         """Take one step for every service that is not at rest."""
@@ -71,6 +73,7 @@ class Loop:
         for taken in steps:
             self._carry_out(taken)
         self._route([taken.service for taken in steps])
+        self._collect()
 
     # ── look ──
 
@@ -163,6 +166,15 @@ class Loop:
         for engine in self.engines.values():
             for host in engine.known() - owned:
                 engine.stop(host)
+
+    def _collect(self) -> None:
+        """Now and then remove uploads that no service needs any more."""
+        if self.clock() - self._collected < COLLECT_S:
+            return
+        self._collected = self.clock()
+        used = {uri for one in self.store.services() for spec in one.specs for uri in bundles_of(spec)}
+        if gone := self.bundles.collect(used):
+            log.info("removed %d uploads that no service uses: %s", len(gone), ", ".join(sorted(gone)))
 
     def _tell(self, message: str) -> None:
         if message not in self._told:  # a fault is logged when it comes, not at every tick

@@ -155,6 +155,11 @@ class Service(_Value):
         current = (self.primary, self.canary) if self.canary else (self.primary,)
         return (*current, *self.retiring)
 
+    @property
+    def specs(self) -> tuple[dict[str, Any], ...]:
+        """What its versions run, and what they shall run instead."""
+        return tuple(spec for version in self.versions for spec in (version.spec, version.wanted))
+
     def seats(self) -> Iterator[tuple[Slot, Version]]:
         """Who sits where at the router."""
         return ((version.slot, version) for version in self.versions if version.slot)
