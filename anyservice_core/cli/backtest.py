@@ -21,7 +21,7 @@ from anyservice_core.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from anyservice_core.rollout.replay import Backtest, Track
+    from anyservice_core.rollout.replay import Backtest, Point, Track
 
 __all__ = ["backtest"]
 
@@ -118,11 +118,16 @@ def _lines(found: Backtest) -> Iterator[str]:
 
     for track in found.tracks:
         yield clean(f"{track.metric}: {', '.join(_turns(track, found)) or 'was never decided'}")
-        yield clean(f"    {track.points[-1].message}")
+        yield clean(f"    {_telling(track).message}")
     for missing in found.left_out:
         yield f"left out: {clean(missing)}"
     yield f"asked the metric stores {found.queries} times"
     yield clean(headline(found.report))
+
+
+def _telling(track: Track) -> Point:
+    """The measurement that failed it, else the last."""
+    return next((point for point in track.points if point.at == track.failed_at), track.points[-1])
 
 
 def _turns(track: Track, found: Backtest) -> Iterator[str]:

@@ -59,7 +59,10 @@ class Point(_Part):
 
 
 class Track(_Part):
-    """One metric through the interval. ``failed_at``, ``passed_at``: when its verdict was so first, if it ever was."""
+    """One metric through the interval, with its last verdict.
+
+    ``failed_at``, ``passed_at``: when its verdict was so first, ``None`` if it never was.
+    """
 
     metric: str
     phase: Phase

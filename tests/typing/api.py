@@ -17,7 +17,7 @@ from anyservice_core import (
     service,
 )
 from anyservice_core.effects import Now, Op
-from anyservice_core.rollout import RolloutReport
+from anyservice_core.rollout import Backtest, RolloutReport
 
 
 def sync(client: Client, config: ServiceConfig) -> None:
@@ -33,6 +33,7 @@ def sync(client: Client, config: ServiceConfig) -> None:
     assert_type(client.delete("x"), str)
     assert_type(client.list(name="x"), ResultIterator[ServiceStatus])
     assert_type(client.rollout(config, "plan.yaml"), RolloutReport)
+    assert_type(client.backtest("plan.yaml", canary="srv_2", primary="srv_1", start="2h"), Backtest)
     assert_type(client.run(moment()), float)
     client.status(nmae="x")  # type: ignore[call-arg]
     client.shift("x")  # type: ignore[call-arg]
@@ -46,6 +47,7 @@ async def asynchronous(client: AsyncClient, config: ServiceConfig) -> None:
     assert_type(await client.preview(config), DeployPreview)
     assert_type(await client.wait("x"), ServiceStatus)
     assert_type(await client.rollout(config, {}), RolloutReport)
+    assert_type(await client.backtest({}, canary="srv_2", primary="srv_1", start=7200), Backtest)
     assert_type(await client.run(moment()), float)
     assert_type(client.list(), AsyncResultIterator[ServiceStatus])
     async for one in client.list():

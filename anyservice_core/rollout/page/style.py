@@ -125,6 +125,8 @@ th{font-size:.8125rem;color:var(--muted);font-weight:600;white-space:nowrap}
 td time{white-space:nowrap;font-variant-numeric:tabular-nums}
 td ul{margin:0;padding-left:1rem}
 .wide{overflow-x:auto}
+.wide table{font-size:.8125rem}.wide th,.wide td{padding:.25rem .6rem .25rem 0}.wide th{white-space:normal}
+caption{text-align:left;font-size:.8125rem}
 .wide:focus-visible,summary:focus-visible{outline:2px solid var(--primary);outline-offset:2px}
 summary{cursor:pointer;color:var(--primary);font-size:.9375rem;padding:.35rem 0}
 footer{margin-top:3rem;font-size:.8125rem;color:var(--muted)}
