@@ -9,12 +9,12 @@ users before it is an act: the weight goes to 0, requests under way end, then th
         ├──fail────────────────────────────────┘ ▼
         └──retire──► TERMINATING ──gone──► TERMINATED
 
-UNHEALTHY is what the user's code is, and it may mend. SYSTEM_FAILURE is a host that keeps dying: it was
+A version is UNHEALTHY when its application says so, and may mend. SYSTEM_FAILURE is a host that keeps dying: it was
 started again ``max_starts`` times and died each time before it had been well for a while. One that
 served before is tried again every minute, and is RUNNING when it answers.
 
-An update in place leads to UPDATING from any state but the last two, and from there to RUNNING when
-the new code serves, or to UNHEALTHY when it does not come up; the old code serves meanwhile
+An update in place leads to UPDATING from all of these but TERMINATING and TERMINATED, and from there to
+RUNNING when the new code serves, or to UNHEALTHY when it does not come up; the old code serves meanwhile
 (``in_place``).
 
 A *service* follows its primary version, except while something is being done to it:

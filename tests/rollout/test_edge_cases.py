@@ -318,7 +318,7 @@ def test_17_a_run_that_is_interrupted_leaves_the_service_as_it_is(stage: Any, me
 
 def test_18_hours_that_nobody_watched_are_no_bake(stage: Any, meanwhile: Meanwhile) -> None:
     """The worker comes back, and the step goes on from what it has measured."""
-    meanwhile.when("measured", lambda: stage.plane.advance(7_200), 10)
+    meanwhile.when("measured", lambda: stage.plane.advance(5_400), 10)
     report = stage.run(plan={"bake": "3m"})
     assert report.outcome is Outcome.SUCCEEDED
     assert report.steps[0].baked_s < 250
