@@ -244,6 +244,28 @@ def test_it_asks_of_the_interval_without_gaps_and_no_oftener_than_it_says(store:
     assert set(lengths) == {60}
 
 
+def test_any_json_over_http_can_be_asked_that_is_told_the_window(plane: FakePlane) -> None:
+    """Its address names the moment, so it answers for then."""
+    asked: list[tuple[int, int]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        start, end = int(request.url.params["from"]), int(request.url.params["to"])
+        asked.append((start, end))
+        return httpx.Response(200, json={"n": end - start, "bad": (end - start) // 10})
+
+    plane.serve("http://json.test", answer)
+    url = "http://json.test/{{ version.id }}?from={{ window.start }}&to={{ window.end }}"
+    metric = {
+        "name": "errors",
+        "provider": {"web": {"url": url, "requests": "n", "errors": "bad"}},
+        "compare": {},
+    }
+    found = replayed(plane, plan(metric), canary="srv_x", primary="srv_y")
+    assert found.report.pause == "common-mode"  # one in ten of both: going back would not help
+    assert len(asked) == found.queries == 20
+    assert asked[::2] == [(int(START) + 60 * n, int(START) + 60 * (n + 1)) for n in range(10)]
+
+
 def test_progress_is_told_now_and_then(store: Store) -> None:
     """In percent, with the requests so far and the most that there can be; not at every look."""
     told: list[Replaying] = []
