@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, BaseOperatorLink, conf
 
@@ -13,15 +13,18 @@ from airflow_provider.errors import GRACE_S, TaskDeferralTimeout, airflow_errors
 from airflow_provider.goals import judged
 from airflow_provider.hooks import ServiceHook, report
 from airflow_provider.killing import LEFT, OnKill, take_back
+from airflow_provider.lineage import HasLineage
 from airflow_provider.links import ServiceLink
 from airflow_provider.summary import summary
-from airflow_provider.triggers import WaitTrigger
-from anyservice_core import Client, ServiceStatus, WaitTimeoutError
+from anyservice_core import WaitTimeoutError
+
+if TYPE_CHECKING:
+    from anyservice_core import Client, ServiceStatus
 
 __all__ = ["ServiceOperator"]
 
 
-class ServiceOperator(BaseOperator):
+class ServiceOperator(HasLineage, BaseOperator):
     """An operator that acts on a service and waits for what comes of it.
 
     Args:
@@ -76,6 +79,8 @@ class ServiceOperator(BaseOperator):
         return self.done(context, summary(status))
 
     def _defer(self, service_id: str, goal: Mapping[str, Any]) -> None:
+        from airflow_provider.triggers import WaitTrigger
+
         self.defer(
             trigger=WaitTrigger(
                 conn_id=self.conn_id,

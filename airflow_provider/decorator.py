@@ -13,7 +13,7 @@ To judge a rollout at each of its steps instead, name the function in the plan, 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -26,7 +26,9 @@ from airflow_provider.errors import airflow_errors
 from airflow_provider.hooks import ServiceHook, report
 from airflow_provider.links import ServiceLink
 from airflow_provider.summary import summary
-from anyservice_core import ServiceStatus
+
+if TYPE_CHECKING:
+    from anyservice_core import ServiceStatus
 
 __all__ = ["CanaryCheckOperator", "canary_check"]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider.base import ServiceOperator
 from airflow_provider.errors import airflow_errors
 from airflow_provider.hooks import report
-from anyservice_core import Client, NotFoundError
+from anyservice_core import NotFoundError
+
+if TYPE_CHECKING:
+    from anyservice_core import Client
 
 __all__ = ["ArchiveOperator", "DeleteOperator", "TerminateOperator"]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from anyservice_core import ServiceStatus, WaitFailedError
-from anyservice_core.operations.goals import Failed, Goal, Pending, judge
+from anyservice_core import WaitFailedError
+
+if TYPE_CHECKING:
+    from anyservice_core import ServiceStatus
 
 __all__ = ["judged"]
 
@@ -17,6 +19,8 @@ def judged(status: ServiceStatus, goal: Mapping[str, Any]) -> str | None:
     Raises:
         WaitFailedError: waiting is no use.
     """
+    from anyservice_core.operations.goals import Failed, Goal, Pending, judge
+
     wanted = Goal.of(**goal)
     verdict = judge(status, wanted)
     if isinstance(verdict, Failed):

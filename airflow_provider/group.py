@@ -19,11 +19,11 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, TaskGroup
 
+from airflow_provider.gates import AtGateError
 from airflow_provider.inputs import ConfigLike, PlanLike
 from airflow_provider.memory import JOURNAL, REPORT, newer
 from airflow_provider.operators import RollbackOperator
 from airflow_provider.rollouts import RolloutOperator
-from airflow_provider.triggers import AtGateError
 from anyservice_core import ConfigError, RolloutPlan
 from anyservice_core.rollout.journal import Journal
 from anyservice_core.rollout.orders import PROMOTION

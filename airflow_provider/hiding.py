@@ -10,8 +10,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from anyservice_core import ServiceConfig
-
 __all__ = ["HIDDEN", "HasConfig", "shown"]
 
 HIDDEN = "***"
@@ -21,7 +19,7 @@ _VALUES = "env_vars"
 
 def shown(config: Any) -> Any:
     """Give what may be seen of a config: a path as it is, a model or mapping without its secrets."""
-    return _seen(config.to_dict() if isinstance(config, ServiceConfig) else config)
+    return _seen(config.to_dict() if hasattr(config, "to_dict") else config)
 
 
 def _seen(value: Any) -> Any:

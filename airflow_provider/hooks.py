@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider.counting import count
-from anyservice_core import AnyserviceError, AsyncClient, Client, ConfigError
+from anyservice_core import AnyserviceError, ConfigError
+
+if TYPE_CHECKING:
+    from anyservice_core import AsyncClient, Client
 
 __all__ = ["ServiceHook"]
 
@@ -50,6 +52,8 @@ class ServiceHook(BaseHook):
 
     def get_conn(self, **options: Callable[..., Any] | None) -> Client:
         """Give a client. Raises ``ConfigError`` for a connection that cannot work."""
+        from anyservice_core import Client
+
         conn = self.get_connection(self.conn_id)
         if conn.password:
             mask_secret(conn.password)
@@ -60,6 +64,8 @@ class ServiceHook(BaseHook):
 
     async def aget_conn(self, **options: Callable[..., Any] | None) -> AsyncClient:
         """Give an async client, without a blocking call. Raises ``ConfigError`` like ``get_conn``."""
+        from anyservice_core import AsyncClient
+
         conn = await get_async_connection(self.conn_id, hook=self)  # masks the password itself
         place, verify_tls = client_options(self.conn_id, conn, await get_async_extra_dejson(conn))
         transport = None if verify_tls else httpx.AsyncHTTPTransport(verify=False)
@@ -78,6 +84,8 @@ class ServiceHook(BaseHook):
 
 def report(event: object) -> None:
     """Write one line to the log of the task, from a worker or from the triggerer; and count what is counted."""
+    from airflow_provider.counting import count
+
     _log.info("%s", event)
     count(event)
 

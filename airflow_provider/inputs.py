@@ -11,20 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import yaml
+from anyservice_core import ConfigError
 
-from anyservice_core import ConfigError, RolloutPlan, ServiceConfig
+if TYPE_CHECKING:
+    from anyservice_core import RolloutPlan, ServiceConfig
 
 __all__ = ["ConfigLike", "PlanLike", "read_config", "read_percent", "read_plan"]
 
-ConfigLike: TypeAlias = ServiceConfig | Mapping[str, Any] | str | Path
-PlanLike: TypeAlias = RolloutPlan | Mapping[str, Any] | str | Path
+ConfigLike: TypeAlias = "ServiceConfig | Mapping[str, Any] | str | Path"
+PlanLike: TypeAlias = "RolloutPlan | Mapping[str, Any] | str | Path"
 
 
 def read_config(operator: Any, context: Any) -> ServiceConfig:
     """The operator's ``config``, checked. Raises ``ConfigError``."""
+    from anyservice_core import ServiceConfig
+
     source: ConfigLike = operator.ready_config
     if isinstance(source, str | Path):
         return _read_file(operator, context, _seen_from(_folder(operator), source))
@@ -33,6 +36,8 @@ def read_config(operator: Any, context: Any) -> ServiceConfig:
 
 
 def _read_file(operator: Any, context: Any, path: Path) -> ServiceConfig:
+    from anyservice_core import ServiceConfig
+
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     if "{{" not in text and "{%" not in text:
         return ServiceConfig.from_yaml(path, base=path.parent)
@@ -40,6 +45,10 @@ def _read_file(operator: Any, context: Any, path: Path) -> ServiceConfig:
 
 
 def _parse(text: str, path: Path) -> ServiceConfig:
+    import yaml
+
+    from anyservice_core import ServiceConfig
+
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -49,6 +58,8 @@ def _parse(text: str, path: Path) -> ServiceConfig:
 
 def read_plan(operator: Any) -> RolloutPlan:
     """The operator's ``plan``, checked. Raises ``PlanError``."""
+    from anyservice_core import RolloutPlan
+
     source: PlanLike = operator.plan
     return RolloutPlan.parse(
         _seen_from(_folder(operator), source) if isinstance(source, str | Path) else source

@@ -8,12 +8,12 @@ service alone: undoing what a person has just accepted would be the worse mistak
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from asgiref.sync import sync_to_async
 
-from anyservice_core.effects import Op, Report
-from anyservice_core.operations import services
+if TYPE_CHECKING:
+    from anyservice_core.effects import Op
 
 __all__ = ["LEFT", "OnKill", "marked_failed", "take_back", "task_state"]
 
@@ -27,6 +27,9 @@ _log = logging.getLogger("airflow_provider")
 
 def take_back(version: str, **where: Any) -> Op[None]:
     """Roll back if the canary is still ``version``; a stranger's is never touched. ``where`` names the service."""
+    from anyservice_core.effects import Report
+    from anyservice_core.operations import services
+
     seen = yield from services.glance(**where)
     if seen.canary_version is None or not seen.canary_version.is_called(version):
         yield from Report(f"{seen.name}: the task was killed; no canary of its own is there to take back")

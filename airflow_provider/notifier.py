@@ -10,13 +10,14 @@ DAG(..., deadline=DeadlineAlert(
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseNotifier
 
 from airflow_provider.hooks import ServiceHook
-from anyservice_core.effects import Op, Report
-from anyservice_core.operations import services
+
+if TYPE_CHECKING:
+    from anyservice_core.effects import Op
 
 __all__ = ["RollbackNotifier"]
 
@@ -61,6 +62,9 @@ class RollbackNotifier(BaseNotifier):
 
 
 def _take_back(service: str, version: str | None) -> Op[None]:
+    from anyservice_core.effects import Report
+    from anyservice_core.operations import services
+
     seen = yield from services.glance(service)
     canary = seen.canary_version
     if canary is None or (version and not canary.is_called(version)):

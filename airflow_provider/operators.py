@@ -11,7 +11,7 @@ Killing a task never stops a service; only ``TerminateOperator`` does that.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -25,8 +25,9 @@ from airflow_provider.inputs import ConfigLike, read_config, read_percent
 from airflow_provider.orders import OrderOperator
 from airflow_provider.rollouts import RolloutOperator
 from airflow_provider.summary import summary
-from anyservice_core import ServiceConfig, ServiceState, ServiceStatus
-from anyservice_core.rollout.identity import rollout_key
+
+if TYPE_CHECKING:
+    from anyservice_core import ServiceConfig, ServiceStatus
 
 __all__ = [
     "ArchiveOperator",
@@ -40,6 +41,7 @@ __all__ = [
 
 # Rules by which a task runs because another has failed.
 _ON_FAILURE = frozenset({"one_failed", "all_failed"})
+_ON_ITS_WAY = "ROLLING_BACK"
 
 
 class DeployOperator(HasConfig, ServiceOperator):
@@ -105,6 +107,8 @@ def _tell_of(context: Any, outlets: Any, result: dict[str, Any], verdict: str) -
 
 
 def _named(config: ServiceConfig, run: str) -> ServiceConfig:
+    from anyservice_core.rollout.identity import rollout_key
+
     if config.version_name:
         return config
     name = hashlib.sha256(f"{run}/{rollout_key(config)}".encode()).hexdigest()[:10]
@@ -152,12 +156,12 @@ class RollbackOperator(ServiceOperator):
             status = client.status(self.service)
             if nothing := self._nothing_to_do(status):
                 return self._leave(context, status, nothing)
-            if status.state is not ServiceState.ROLLING_BACK:
+            if status.state != _ON_ITS_WAY:
                 client.rollback(id=status.id)
             return self.reach(context, client, client.status(id=status.id), {"state": ["RUNNING"]})
 
     def _nothing_to_do(self, status: ServiceStatus) -> str | None:
-        if status.state is ServiceState.ROLLING_BACK:
+        if status.state == _ON_ITS_WAY:
             return None
         if status.canary_version is None:
             return "no rollout is in progress"

@@ -15,7 +15,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Variable
 from asgiref.sync import sync_to_async
@@ -23,7 +23,9 @@ from asgiref.sync import sync_to_async
 from airflow_provider.errors import airflow_errors
 from airflow_provider.hooks import ServiceHook, report
 from anyservice_core import ConfigError
-from anyservice_core.rollout.orders import Order, OrderKind
+
+if TYPE_CHECKING:
+    from anyservice_core.rollout.orders import Order
 
 try:
     from airflow.sdk.exceptions import TaskAwaitingInput as _Asked  # noqa: F401  # 3.3: a deferred task can be answered
@@ -93,6 +95,8 @@ def answered(event: Mapping[str, Any] | None, gate: str | None) -> Order | None:
     """The order that a person's answer is; ``None`` for an event that is no answer."""
     if not event or "chosen_options" not in event:
         return None
+    from anyservice_core.rollout.orders import Order, OrderKind
+
     user, at = event.get("responded_by_user") or {}, event.get("responded_at")
     name = user.get("name") if isinstance(user, Mapping) else getattr(user, "name", "")
     kind = OrderKind.APPROVE if event["chosen_options"] == [APPROVE] else OrderKind.ABORT
@@ -148,6 +152,8 @@ class OrderOperator(BaseOperator):
         return given
 
     def _order(self, context: Any) -> Order:
+        from anyservice_core.rollout.orders import Order, OrderKind
+
         if self.kind not in set(OrderKind):
             raise ConfigError(
                 f"kind: {self.kind!r} is no order.", hint=f"It is one of {', '.join(OrderKind)}."

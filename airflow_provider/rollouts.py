@@ -12,34 +12,28 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider.assets import announce
 from airflow_provider.base import ServiceOperator
 from airflow_provider.errors import GRACE_S, airflow_errors, result_of
+from airflow_provider.gates import AtGateError
 from airflow_provider.hiding import HasConfig
 from airflow_provider.hooks import report
 from airflow_provider.inputs import ConfigLike, PlanLike, read_config, read_plan
 from airflow_provider.links import ReportLink, ServiceLink
 from airflow_provider.memory import EVENTS, JOURNAL, REPORT, newer
 from airflow_provider.orders import CAN_ASK, Mailbox, answered, ask
-from airflow_provider.triggers import AtGateError, RolloutTrigger, TurnTrigger
 from airflow_provider.turns import Holder, OnConflict, claim, holder, release
-from anyservice_core import (
-    AnyserviceError,
-    Client,
-    NotFoundError,
-    RolloutError,
-    RolloutPlan,
-    RolloutReport,
-    ServiceConfig,
-)
-from anyservice_core.operations.relay import Relay
-from anyservice_core.rollout.events import Event
-from anyservice_core.rollout.journal import Journal
-from anyservice_core.rollout.orders import PROMOTION, Order
+from anyservice_core import AnyserviceError, NotFoundError, RolloutError
+
+if TYPE_CHECKING:
+    from anyservice_core import Client, RolloutPlan, RolloutReport, ServiceConfig
+    from anyservice_core.operations.relay import Relay
+    from anyservice_core.rollout.journal import Journal
+    from anyservice_core.rollout.orders import Order
 
 __all__ = ["RolloutOperator"]
 
@@ -86,8 +80,7 @@ class RolloutOperator(HasConfig, ServiceOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.take(config)
-        # A mapping would be rendered, and `{{ version.id }}` in a query is the plan's own.
-        self.plan = RolloutPlan.parse(plan) if isinstance(plan, Mapping) else plan
+        self.plan = _checked(plan)
         self.force = force
         self.on_conflict: OnConflict = on_conflict
         self.turn_timeout_s = turn_timeout_s
@@ -122,11 +115,13 @@ class RolloutOperator(HasConfig, ServiceOperator):
         if not CAN_ASK:
             return []
         gates = [str(step.weight) for step in plan.steps if step.approval]
-        gates += [PROMOTION] if plan.promotion else []
+        gates += ["promotion"] if plan.promotion else []
         return [gate for gate in gates if journal.approval(gate) is None]
 
     def _take_turn(self, context: Any, service: str) -> None:
         """See to it that no other task rolls the service out: wait in the triggerer, or fail."""
+        from airflow_provider.triggers import TurnTrigger
+
         other = holder(context["ti"], service, self.conn_id)
         if other is None:
             return
@@ -153,6 +148,8 @@ class RolloutOperator(HasConfig, ServiceOperator):
     def _roll_out(
         self, context: Any, client: Client, config: ServiceConfig, plan: RolloutPlan, known: Any
     ) -> RolloutReport:
+        from anyservice_core import RolloutReport
+
         while True:
             begun = client.begin_rollout(config, plan, journal=known, force=self.force)
             if isinstance(begun, RolloutReport):
@@ -177,6 +174,8 @@ class RolloutOperator(HasConfig, ServiceOperator):
 
     def _hand_over(self, relay: Relay, plan: RolloutPlan, asked: str | None = None) -> NoReturn:
         """Let the triggerer follow, and come back at each gate that nobody was asked about yet."""
+        from airflow_provider.triggers import RolloutTrigger
+
         self.defer(
             trigger=RolloutTrigger(
                 conn_id=self.conn_id,
@@ -212,6 +211,9 @@ class RolloutOperator(HasConfig, ServiceOperator):
 
     def at_gate(self, context: Any, journal: Mapping[str, Any]) -> dict[str, Any]:
         """Ask people, and let the triggerer watch the canary meanwhile."""
+        from anyservice_core.operations.relay import Relay
+        from anyservice_core.rollout.journal import Journal
+
         known = Journal.model_validate(journal)
         with airflow_errors():
             config = read_config(self, context)
@@ -248,6 +250,8 @@ class RolloutOperator(HasConfig, ServiceOperator):
     # ── the journal: in the task state store, where Airflow has one (3.3) ──
 
     def _ears(self, context: Any, config: ServiceConfig, order: Order | None) -> dict[str, Any]:
+        from anyservice_core.rollout.events import Event
+
         events: list[dict[str, Any]] = list(self._pull(context, EVENTS) or ())
 
         def hear(event: object) -> None:
@@ -285,8 +289,17 @@ class RolloutOperator(HasConfig, ServiceOperator):
         return context["ti"].xcom_pull(task_ids=self.task_id, key=key)
 
 
+def _checked(plan: PlanLike) -> PlanLike:
+    """A mapping would be rendered, and ``{{ version.id }}`` in a query is the plan's own: so it is read at once."""
+    if not isinstance(plan, Mapping):
+        return plan
+    from anyservice_core import RolloutPlan
+
+    return RolloutPlan.parse(plan)
+
+
 def _place(of: Relay | ServiceConfig) -> dict[str, Any]:
-    name = of.service if isinstance(of, Relay) else of.name
+    name = getattr(of, "service", None) or getattr(of, "name", None)
     return {"name": name, "cloud": of.cloud, "project": of.project}
 
 

@@ -22,7 +22,6 @@ from airflow_provider.hooks import ServiceHook, report
 from airflow_provider.inputs import read_percent
 from airflow_provider.links import ServiceLink
 from airflow_provider.summary import summary
-from airflow_provider.triggers import WaitTrigger
 from anyservice_core import AnyserviceError
 
 __all__ = ["WaitSensor"]
@@ -90,6 +89,8 @@ class WaitSensor(BaseSensorOperator):
     def execute(self, context: Any) -> Any:
         if not self.deferrable:
             return super().execute(context)
+        from airflow_provider.triggers import WaitTrigger
+
         found = self._first_poke(context)
         if isinstance(found, PokeReturnValue):
             return found.xcom_value

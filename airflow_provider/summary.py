@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from anyservice_core import ServiceStatus
+if TYPE_CHECKING:
+    from anyservice_core import ServiceStatus
 
 __all__ = ["summary"]
 

@@ -19,6 +19,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider.errors import failure, success
+from airflow_provider.gates import AtGateError
 from airflow_provider.hooks import ServiceHook, report
 from airflow_provider.killing import LEFT, OnKill, marked_failed, take_back
 from airflow_provider.memory import EVENTS, JOURNAL, Memory, newer, trimmed
@@ -30,7 +31,7 @@ from anyservice_core.effects import Sleep
 from anyservice_core.rollout.events import Event
 from anyservice_core.rollout.journal import Journal
 
-__all__ = ["AtGateError", "RolloutTrigger", "ServiceTrigger", "TurnTrigger", "WaitTrigger"]
+__all__ = ["RolloutTrigger", "ServiceTrigger", "TurnTrigger", "WaitTrigger"]
 
 
 class ServiceTrigger(BaseTrigger):
@@ -148,14 +149,6 @@ class TurnTrigger(ServiceTrigger):
         if other is not None and time.time() >= self.deadline:
             raise WaitTimeoutError(f"{self.service} is still being rolled out by {other}.")
         return other is not None
-
-
-class AtGateError(Exception):
-    """Ends following a rollout because it has come to a gate that others answer for; it goes on later."""
-
-    def __init__(self, journal: Journal) -> None:
-        super().__init__(journal.gate)
-        self.journal = journal
 
 
 class RolloutTrigger(ServiceTrigger):

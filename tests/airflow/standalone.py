@@ -65,7 +65,6 @@ with DAG(
         task_id="rollout", config="{{ params.config }}", plan="{{ params.plan }}", poll_interval_s=1, deferrable=True
     )
 """
-PLUGIN = "from airflow_provider.plugin import AnyservicePlugin as _Page\n\n\nclass Page(_Page):\n    name = 'page'\n"
 
 
 def free_port() -> int:
@@ -121,10 +120,9 @@ class Standalone:
     # ── start and stop ──
 
     def start(self) -> None:
-        for name, text in (("dags/e2e.py", DAGS), ("plugins/page.py", PLUGIN)):
-            path = self.folder / "airflow" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+        dags = self.folder / "airflow" / "dags"
+        dags.mkdir(parents=True, exist_ok=True)
+        (dags / "e2e.py").write_text(DAGS)
         with (self.folder / "standalone.log").open("wb") as log:
             self.process = subprocess.Popen(
                 ["airflow", "standalone"], env=self.env, stdout=log, stderr=log, start_new_session=True

@@ -181,7 +181,7 @@ def test_a_rollback_by_hand_takes_what_its_form_says(dags, recommender):
 
 def test_an_order_by_hand_is_put_into_the_mailbox(dags):
     """Who has triggered the run, what they want and why."""
-    from airflow.models.variable import Variable  # noqa: AIR311  # outside of a task: what is in the database
+    from airflow.models.variable import Variable  # outside of a task: what is in the database
 
     from airflow_provider.orders import mailbox_of
 
