@@ -10,6 +10,7 @@ from __future__ import annotations
 from prefect_tasks import aio
 from prefect_tasks.blocks import AnyserviceCredentials
 from prefect_tasks.flows import progressive_deploy
+from prefect_tasks.gates import order
 from prefect_tasks.tasks import (
     archive,
     delete,
@@ -29,6 +30,7 @@ __all__ = [
     "delete",
     "deploy",
     "list",
+    "order",
     "progressive_deploy",
     "rollback",
     "rollout",

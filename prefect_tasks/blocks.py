@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self, TypeAlias, cast
 
 from prefect.blocks.abstract import CredentialsBlock
@@ -67,6 +68,16 @@ class AnyserviceCredentials(CredentialsBlock):
             return await cls.aload(name)
         except ValueError as error:
             raise _missing(name) from error
+
+    @classmethod
+    def given(cls, value: Any) -> AnyserviceCredentials:
+        """Make a block of what a run's parameters keep of one: nothing, a name, a reference or its fields."""
+        if isinstance(value, str):
+            return cls.named(value)
+        if isinstance(value, Mapping) and isinstance(reference := value.get("$ref"), Mapping):
+            load: Any = cls.load_from_ref
+            return cast("AnyserviceCredentials", load(dict(reference), _sync=True))
+        return cls.model_validate(value or {})
 
     @property
     def _token(self) -> str | None:

@@ -5,16 +5,19 @@ look them up by.
 """
 
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from prefect import Flow, flow, runtime
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.logging.loggers import flow_run_logger
-from prefect.states import Failed
+from prefect import flow, runtime
+from prefect.states import Completed, Failed
 
 from anyservice_core import AnyserviceError, RolloutPlan, RolloutReport, ServiceConfig
 from prefect_tasks.blocks import AnyserviceCredentials
-from prefect_tasks.tasks import rollout, service_name
+from prefect_tasks.gates import Desk, Gates, at_desk
+from prefect_tasks.held import HeldError
+from prefect_tasks.leaving import OnKill, leave_or_take_back
+from prefect_tasks.naming import service_name
+from prefect_tasks.suspending import rang, suspend
+from prefect_tasks.tasks import rollout
 
 __all__ = ["progressive_deploy"]
 
@@ -22,18 +25,6 @@ __all__ = ["progressive_deploy"]
 ConfigInput: TypeAlias = str | Path | ServiceConfig
 PlanInput: TypeAlias = str | Path | RolloutPlan
 CredentialsInput: TypeAlias = str | AnyserviceCredentials | None
-
-
-def say_how_to_resume(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Tell the run's log what became of the service. Prefect calls it by these very names."""
-    name = service_name(flow_run.parameters.get("config"))
-    flow_run_logger(flow_run, flow).warning(
-        "%s: the run is %s. The service was left as it is, a canary included. Run the same rollout again to go on "
-        "from its weight, or take it back with `anyservice rollback %s`.",
-        name,
-        state.type.value.lower(),
-        name,
-    )
 
 
 def _run_name() -> str:
@@ -44,11 +35,17 @@ def _run_name() -> str:
     name="progressive-deploy",
     flow_run_name=_run_name,
     persist_result=False,
-    on_cancellation=[say_how_to_resume],
-    on_crashed=[say_how_to_resume],
+    on_cancellation=[leave_or_take_back],
+    on_crashed=[leave_or_take_back],
 )
 def progressive_deploy(
-    config: ConfigInput, plan: PlanInput, credentials: CredentialsInput = None, *, force: bool = False
+    config: ConfigInput,
+    plan: PlanInput,
+    credentials: CredentialsInput = None,
+    *,
+    force: bool = False,
+    gates: Gates = "watch",
+    on_kill: OnKill = "leave",  # noqa: ARG001  # read by the hooks, from the run's parameters
 ) -> RolloutReport:
     """Bring a new version of a service to all traffic step by step, and take it back if it is worse.
 
@@ -57,15 +54,23 @@ def progressive_deploy(
         plan: The steps and what they are judged by: path of a YAML file, or its fields.
         credentials: A credentials block or its name; empty to use what the environment of the worker says.
         force: Try again a version that was taken back before.
+        gates: While an approval or a window holds it: go on watching the canary, or end the process until the answer.
+        on_kill: When the run is cancelled or crashes: leave the service as it is, or take the canary back.
 
     Prefect keeps parameters as they are given: secrets in `env_vars` belong in a file, and its path here.
 
     The run succeeds with a promotion. It fails with the reason when the version was taken back, held or
-    replaced. A run that is cancelled or killed leaves the service as it is; the next one goes on from there.
+    replaced. A run that was cancelled or killed goes on from the weight it had reached when it is run again.
     """
+    if (woken := rang()) is not None:
+        return Completed(message=woken)  # type: ignore[return-value]
     try:
-        return rollout(config, plan, force=force, credentials=credentials)
+        with at_desk(Desk(gates)):
+            report = rollout(config, plan, force=force, credentials=credentials)
     except AnyserviceError as error:
         # As a state, not raised through the engine: the reason is in its text, a traceback would only bury it.
         # Whoever calls the flow still gets the error raised.
         return Failed(message=str(error), data=error)  # type: ignore[return-value]
+    if isinstance(report, HeldError):
+        suspend(report)
+    return report

@@ -28,7 +28,8 @@ class Memory:
 
     def recall(self) -> Any:
         """Give the journal of the run before; ``None`` if there was none."""
-        return _content(Artifact.get(self._key))
+        read: Any = Artifact.get
+        return _content(read(self._key, _sync=True))
 
     async def arecall(self) -> Any:
         """Give the same to asynchronous code."""
@@ -37,8 +38,8 @@ class Memory:
     def keep(self, journal: BaseModel) -> None:
         """Write it down."""
         if self._mine is None:
-            made: Any = self._artifact(journal).create()
-            self._mine = made.id
+            create: Any = self._artifact(journal).create
+            self._mine = create(_sync=True).id
             return
         with get_client(sync_client=True) as client:
             client.update_artifact(self._mine, ArtifactUpdate(data=journal.model_dump_json()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
 import anyio
 from prefect import Task, task
@@ -20,9 +20,10 @@ from prefect.tasks import exponential_backoff
 
 from anyservice_core import AnyserviceError, Client, ResultIterator
 from prefect_tasks.blocks import AnyserviceCredentials, Credentials
+from prefect_tasks.held import HeldError
 from prefect_tasks.watching import Watch, within_run
 
-__all__ = ["ONCE", "PATIENTLY", "Ask", "is_retryable", "pair"]
+__all__ = ["ONCE", "PATIENTLY", "Ask", "aanswer", "answer", "is_retryable", "pair"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,11 +66,11 @@ def pair(define: Callable[P, Ask[T]], *, named: RunName, options: Mapping[str, A
 
     @functools.wraps(define)
     def ask(*args: P.args, **kwargs: P.kwargs) -> T:
-        return _ask(define(*args, **kwargs))
+        return answer(define(*args, **kwargs))
 
     @functools.wraps(define)
     async def aask(*args: P.args, **kwargs: P.kwargs) -> T:
-        return await _aask(define(*args, **kwargs))
+        return await aanswer(define(*args, **kwargs))
 
     name = define.__name__.strip("_")
     ask.__qualname__, aask.__qualname__ = name, f"a{name}"  # what tells them apart as background tasks
@@ -78,39 +79,53 @@ def pair(define: Callable[P, Ask[T]], *, named: RunName, options: Mapping[str, A
     return task(ask, **settings), task(aask, **settings)
 
 
-def _ask(ask: Ask[T]) -> T:
+def answer(ask: Ask[T]) -> T:
+    """Put it to a client, and be told by its watch how it goes if this is within a run."""
     block, watch = _opened(ask.credentials), within_run(ask.watch)
-    with block.get_client(on_report=watch.see, on_save=watch.keep) as client:
-        watch.begin(client.settings.host)
-        try:
-            answer: T = _collected(ask.call(client))
-        except BaseException as error:  # a cancelled run too
-            watch.end(error, client.settings.host)
-            raise
-        watch.end(answer, client.settings.host)
-        return answer
+    with block.get_client(on_report=watch.see, on_save=watch.keep, on_orders=watch.orders) as client:
+        host = client.settings.host
+        with watch.guard(host):
+            watch.begin(host)
+            try:
+                given: T = _collected(ask.call(client))
+            except HeldError as held:  # no failure of the task: the flow is to suspend itself
+                watch.end(held, host)
+                return cast("T", held)
+            except BaseException as error:  # a cancelled run too
+                watch.end(error, host)
+                raise
+            watch.end(given, host)
+            return given
 
 
-async def _aask(ask: Ask[T]) -> T:
+async def aanswer(ask: Ask[T]) -> T:
+    """Await the same."""
     block, watch = await _aopened(ask.credentials), within_run(ask.watch)
-    async with block.get_async_client(on_report=watch.asee, on_save=watch.akeep) as client:
-        await watch.abegin(client.settings.host)
-        try:
-            answer: T = await _acollected(ask.call(client))  # type: ignore[arg-type]  # the same calls, to await
-        except BaseException as error:
-            with anyio.move_on_after(_LAST_WORDS_S, shield=True):
-                await watch.aend(error, client.settings.host)
-            raise
-        await watch.aend(answer, client.settings.host)
-        return answer
+    async with block.get_async_client(
+        on_report=watch.asee, on_save=watch.akeep, on_orders=watch.aorders
+    ) as client:
+        host = client.settings.host
+        async with watch.aguard(host):
+            await watch.abegin(host)
+            try:
+                given: T = await _acollected(ask.call(client))  # type: ignore[arg-type]  # the same calls, to await
+            except HeldError as held:
+                await watch.aend(held, host)
+                return cast("T", held)
+            except BaseException as error:
+                with anyio.move_on_after(_LAST_WORDS_S, shield=True):
+                    await watch.aend(error, host)
+                raise
+            await watch.aend(given, host)
+            return given
 
 
-def _collected(answer: Any) -> Any:
-    return [*answer] if isinstance(answer, ResultIterator) else answer
+def _collected(given: Any) -> Any:
+    return [*given] if isinstance(given, ResultIterator) else given
 
 
-async def _acollected(answer: Any) -> Any:
-    return [item async for item in answer] if isinstance(answer, AsyncIterable) else await answer
+async def _acollected(given: Any) -> Any:
+    return [item async for item in given] if isinstance(given, AsyncIterable) else await given
 
 
 def _opened(credentials: Credentials) -> AnyserviceCredentials:

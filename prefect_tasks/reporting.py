@@ -11,20 +11,26 @@ A ``Story`` is told events, one by one, and answers with ``Exhibit``s, each the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from anyservice_core import RolloutError, RolloutReport
+from anyservice_core.operations.relay import Relay
 from anyservice_core.rollout import Event, Kind
-from anyservice_core.rollout.duration import format_duration
+from anyservice_core.rollout.markdown import cell, markdown
+from prefect_tasks.held import HeldError
 
 __all__ = ["Exhibit", "Link", "Story", "Text", "Verdicts", "Weight", "slug"]
 
 _STEP_ENDS: Final = frozenset({Kind.SHIFTING, Kind.PROMOTING, Kind.ROLLING_BACK, Kind.FINISHED})
 _MOVES_BAR: Final = frozenset({Kind.STARTED, Kind.ADOPTED, Kind.DEPLOYING, Kind.BAKING, *_STEP_ENDS})
 _MAX_LINES: Final = 200
+_STOPPED: Final = "The service was left as it is. Run the same rollout again to go on from there."
+_HELD: Final = (
+    "No process waits for it, and nobody watches the canary meanwhile. The run goes on with the answer."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Story:
     service: str = ""
     percent: float = 0.0
     rows: dict[tuple[int, str], Mapping[str, Any]] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     shown: int = 0
 
     def hear(self, event: Any) -> Iterator[Exhibit]:
@@ -91,27 +97,37 @@ class Story:
             weight, metric = event.weight or 0, str(event.data.get("metric", ""))
             self.rows[weight, metric] = _row(weight, metric, event)
         else:
-            self.lines = [*self.lines, f"{_clock(event.at)} {event.message}"][-_MAX_LINES:]
+            self.events = [*self.events, event][-_MAX_LINES:]
 
     def end(self, outcome: object, console: str) -> Iterator[Exhibit]:
         """Close with the report: of the promotion, of the error, or of how far it came. ``console`` is a host."""
-        if not self.service:
+        if not self.service or _goes_on(outcome):
             return
         report = _report(outcome)
-        head = _summary(report) if report else self._cut_short(outcome)
-        yield Text(self.service, "\n\n".join([*head, *_table(self.rows.values()), *_timeline(self.lines)]))
+        yield Text(self.service, markdown(report, self.events) if report else self._cut_short(outcome))
         if report and report.service_id:
             yield Link(self.service, f"{console}/services/{report.service_id}")
 
-    def _cut_short(self, outcome: object) -> Sequence[str]:
-        why = str(outcome) or type(outcome).__name__
-        rest = "The service was left as it is. Run the same rollout again to go on from there."
-        return (f"## {self.service}: stopped at {self.percent:g} %", why, rest)
+    def _cut_short(self, outcome: object) -> str:
+        """Say how far it came, for an end that the core has no report of."""
+        held = isinstance(outcome, HeldError)
+        why = cell(str(outcome) or type(outcome).__name__)
+        head = f"## {cell(self.service)}: {'waiting' if held else 'stopped'} at {self.percent:g} %"
+        lines = [f"- {_clock(event.at)} {cell(event.message)}" for event in self.events]
+        return (
+            "\n\n".join([head, why, _HELD if held else _STOPPED, "### What happened", "\n".join(lines)])
+            + "\n"
+        )
 
 
 def slug(name: str) -> str:
     """``name`` as it may be in an artifact's key: lower case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "service"
+
+
+def _goes_on(outcome: object) -> bool:
+    """Whether it is the end of a call only: the rollout is handed on to another."""
+    return outcome is None or isinstance(outcome, Relay)
 
 
 def _report(outcome: object) -> RolloutReport | None:
@@ -125,37 +141,6 @@ def _row(weight: int, metric: str, event: Event) -> Mapping[str, Any]:
     verdict = event.data.get("phase", "")
     said = event.message.removeprefix(f"{metric}: ")
     return {"weight": f"{weight} %", "metric": metric, "verdict": verdict, "what it says": said, **numbers}
-
-
-# ── markdown ────────────────────────────────────────────────────────────────
-
-
-def _summary(report: RolloutReport) -> Sequence[str]:
-    facts = {
-        "version": _code(report.version_name, report.version),
-        "version before": _code(report.baseline_version),
-        "took": format_duration(report.duration_s),
-        "requests compared": str(report.requests),
-    }
-    listed = "\n".join(f"- {name}: {value}" for name, value in facts.items() if value)
-    return (f"## {report.service}: {report.outcome.replace('_', ' ')}", report.reason, listed)
-
-
-def _code(*names: str | None) -> str:
-    return " ".join(f"`{name}`" for name in names if name)
-
-
-def _table(rows: Iterable[Mapping[str, Any]]) -> Sequence[str]:
-    heads = ("weight", "metric", "verdict", "what it says")
-    cells = [[str(row[head]).replace("|", "\\|") for head in heads] for row in rows]
-    if not cells:
-        return ()
-    lines = [heads, ["---:", "---", "---", "---"], *cells]
-    return ("### Measured", "\n".join(f"| {' | '.join(line)} |" for line in lines))
-
-
-def _timeline(lines: Sequence[str]) -> Sequence[str]:
-    return ("### What happened", "\n".join(f"- {line}" for line in lines)) if lines else ()
 
 
 def _clock(at: float) -> str:

@@ -16,34 +16,31 @@ is cached or kept, as the status of a service has the token of its users in it.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, TypeAlias, cast
+from collections.abc import Iterable
+from typing import Any
 
-from anyservice_core import (
-    AnyserviceError,
-    RolloutPlan,
-    RolloutReport,
-    ServiceConfig,
-    ServiceId,
-    ServiceStatus,
-)
+from anyservice_core import RolloutReport, ServiceId, ServiceStatus
 from prefect_tasks.blocks import Credentials
+from prefect_tasks.leaving import bring_back, note_canary
+from prefect_tasks.naming import Config, Plan, service_name
 from prefect_tasks.pairs import PATIENTLY, Ask, pair
-from prefect_tasks.watching import RolloutWatch
+from prefect_tasks.watching import RolloutWatch, Watch
 
 __all__ = ["archive", "delete", "deploy", "list", "rollback", "rollout", "status", "terminate", "wait"]
 
-Config: TypeAlias = ServiceConfig | Mapping[str, Any] | str | Path
-Plan: TypeAlias = RolloutPlan | Mapping[str, Any] | str | Path
 
+class DeployWatch(Watch):
+    """Also notes what was deployed, so that a transaction can take it back."""
 
-def service_name(config: object) -> str:
-    """The name in a config of any form, for people: one that cannot be read shows as itself."""
-    try:
-        return ServiceConfig.parse(cast("Config", config)).name or "service"
-    except (AnyserviceError, OSError):
-        return str(config) if isinstance(config, str | Path) else "service"
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def end(self, outcome: object, console: str) -> None:  # noqa: ARG002
+        if isinstance(outcome, ServiceId):
+            note_canary(outcome, self._credentials)
+
+    async def aend(self, outcome: object, console: str) -> None:
+        self.end(outcome, console)
 
 
 def _deploying(parameters: dict[str, Any]) -> str:
@@ -77,12 +74,15 @@ def _deploy(
     the new version that share of the traffic and holds it; without it the traffic moves by itself.
     ``max_surge_percent`` (0 to 100) is the excess capacity allowed meanwhile; ``in_place`` updates the running
     version. The result is the service's id, and knows ``version_id``, ``service_name`` and ``query_url``.
+
+    In a Prefect transaction that fails later on, the canary is taken back, if it still is this one.
     """
     return Ask(
         credentials,
         lambda client: client.deploy(
             config, canary_percent=canary_percent, in_place=in_place, max_surge_percent=max_surge_percent
         ),
+        DeployWatch(credentials),
     )
 
 
@@ -115,7 +115,8 @@ def _rollout(
 
     ``config`` and ``plan`` are models, their fields or paths of YAML files. A version that was taken back before
     is tried again only with ``force``. The run's page shows the weight, the verdicts and a report.
-    Run again after a crash or a cancellation, it goes on from where it was.
+    Run again after a crash or a cancellation, it goes on from where it was. One rollout of a service runs at a time:
+    another waits for two minutes, and fails then. A gate of the plan pauses the flow run, with a form to answer in.
 
     Raises ``RolledBackError``, ``RolloutPausedError`` or ``SupersededError``, each saying why.
     """
@@ -176,6 +177,8 @@ def _list(
 
 
 deploy, adeploy = pair(_deploy, named=_deploying)
+for one in (deploy, adeploy):
+    one.on_rollback(bring_back)
 rollback, arollback = pair(_rollback, named="rollback {name}")
 terminate, aterminate = pair(_terminate, named="terminate {name}", options=PATIENTLY)
 archive, aarchive = pair(_archive, named="archive {name}", options=PATIENTLY)

@@ -6,19 +6,22 @@ rollout goes on.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from uuid import UUID
 
+import anyio.to_thread
 from prefect import artifacts, runtime
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 from pydantic import BaseModel
 
-from anyservice_core.rollout import Event, Kind
+from anyservice_core.rollout import Event, Kind, RolloutReport
+from prefect_tasks import gates, locks, news
 from prefect_tasks.memory import Memory
+from prefect_tasks.naming import journal_key, lock_name
+from prefect_tasks.promotion import record
 from prefect_tasks.reporting import Exhibit, Link, Story, Text, Verdicts, Weight, slug
 
 __all__ = ["RolloutWatch", "Watch", "within_run"]
@@ -26,6 +29,16 @@ __all__ = ["RolloutWatch", "Watch", "within_run"]
 
 class Watch:
     """Writes what a client reports to the run's log, one line an event."""
+
+    @contextmanager
+    def guard(self, console: str) -> Iterator[None]:  # noqa: ARG002
+        """Keep others away while the call is made; ``console`` is the control plane's host."""
+        yield
+
+    @asynccontextmanager
+    async def aguard(self, console: str) -> AsyncIterator[None]:  # noqa: ARG002
+        """Keep them away in asynchronous code."""
+        yield
 
     def begin(self, console: str) -> None:
         """Be told that the call is about to be made; ``console`` is the control plane's host."""
@@ -47,6 +60,14 @@ class Watch:
     async def akeep(self, key: str, value: BaseModel) -> None:
         """Take in what a later call may want to know."""
 
+    def orders(self, key: str) -> Iterable[Any]:  # noqa: ARG002
+        """Give what people have asked of the call."""
+        return ()
+
+    async def aorders(self, key: str) -> Iterable[Any]:  # noqa: ARG002
+        """Give what people have asked of the call."""
+        return ()
+
     def end(self, outcome: object, console: str) -> None:
         """Take in what the call gave or raised; ``console`` is the control plane's host."""
 
@@ -60,7 +81,10 @@ class Watch:
 
 
 class RolloutWatch(Watch):
-    """Also shows a rollout's artifacts on the run's page, and remembers it in one: ``journal`` is the last run's."""
+    """Also shows a rollout's artifacts on the run's page, and remembers it in one: ``journal`` is the last run's.
+
+    It emits events, holds the lock of the service, and is where the rollout asks people and is told.
+    """
 
     def __init__(self, service: str, story: Story | None = None) -> None:
         self.journal: Any = None
@@ -68,38 +92,81 @@ class RolloutWatch(Watch):
         self._story = story or Story()
         self._memory = Memory("")
         self._bar: UUID | None = None
+        self._desk = gates.the_desk()
+
+    @contextmanager
+    def guard(self, console: str) -> Iterator[None]:
+        memory = journal_key(self._service, console)
+        with locks.only_one(self._service, lock_name(self._service, console), memory, _logger()):
+            yield
+
+    @asynccontextmanager
+    async def aguard(self, console: str) -> AsyncIterator[None]:
+        memory = journal_key(self._service, console)
+        async with locks.aonly_one(self._service, lock_name(self._service, console), memory, _logger()):
+            yield
 
     def begin(self, console: str) -> None:
-        self._memory = Memory(_journal_key(self._service, console))
+        self._memory = Memory(journal_key(self._service, console))
         with _forgiving():
             self.journal = self._memory.recall()
+        self._desk.begin(self.journal)
 
     async def abegin(self, console: str) -> None:
-        self._memory = Memory(_journal_key(self._service, console))
+        self._memory = Memory(journal_key(self._service, console))
         with _forgiving():
             self.journal = await self._memory.arecall()
+        self._desk.begin(self.journal)
 
     def see(self, event: Any) -> None:
-        self._log(event)
+        self._tell(event)
         self._show(self._story.hear(event))
 
     async def asee(self, event: Any) -> None:
-        self._log(event)
+        self._tell(event)
         await self._ashow(self._story.hear(event))
+
+    def _tell(self, event: Any) -> None:
+        self._log(event)
+        self._desk.hear(event)
+        with _forgiving():
+            news.announce(event)
 
     def keep(self, key: str, value: BaseModel) -> None:  # noqa: ARG002
         with _forgiving():
             self._memory.keep(value)
+        self._desk.hold(value)
 
     async def akeep(self, key: str, value: BaseModel) -> None:  # noqa: ARG002
         with _forgiving():
             await self._memory.akeep(value)
 
+    def orders(self, key: str) -> Iterable[Any]:  # noqa: ARG002
+        with _forgiving():
+            self._desk.look()
+        return self._desk.orders
+
+    async def aorders(self, key: str) -> Iterable[Any]:  # noqa: ARG002
+        with _forgiving():
+            await anyio.to_thread.run_sync(self._desk.look)
+        return self._desk.orders
+
     def end(self, outcome: object, console: str) -> None:
+        with _forgiving():
+            self._desk.close()
         self._show(self._story.end(outcome, console))
+        self._record(outcome, console)
 
     async def aend(self, outcome: object, console: str) -> None:
+        with _forgiving():
+            await anyio.to_thread.run_sync(self._desk.close)
         await self._ashow(self._story.end(outcome, console))
+        self._record(outcome, console)
+
+    def _record(self, outcome: object, console: str) -> None:
+        if isinstance(outcome, RolloutReport):
+            with _forgiving():
+                record(outcome, console)
 
     def _show(self, exhibits: Iterable[Exhibit]) -> None:
         with _forgiving():
@@ -153,18 +220,12 @@ def within_run(watch: Watch) -> Watch:
     return watch if runtime.task_run.id or runtime.flow_run.id else Watch()
 
 
-def _journal_key(service: str, console: str) -> str:
-    """A key for each service on each control plane: what failed in staging says nothing of production."""
-    place = hashlib.sha256(console.encode()).hexdigest()[:8]
-    return f"rollout-{slug(service)}-journal-{place}"
-
-
 @contextmanager
 def _forgiving() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001
-        _logger().warning("An artifact was not taken, the call goes on: %s: %s", type(error).__name__, error)
+        _logger().warning("Prefect did not take it, the call goes on: %s: %s", type(error).__name__, error)
 
 
 def _logger() -> Any:

@@ -85,7 +85,7 @@ def test_the_page_shows_a_promotion(
     assert shown["weight"] == [100]
     assert len(shown["verdicts"]) == 2
     assert '"canary_requests"' in shown["verdicts"][-1]
-    assert f"## {service}: succeeded" in shown["report"][0]
+    assert f"{service}: succeeded" in shown["report"][0]
     assert "/services/service2_" in shown["service"][0]
 
 
@@ -337,6 +337,8 @@ def test_it_can_be_put_on_a_schedule() -> None:
         known: Any = client.read_deployment(made)
         run = client.create_flow_run_from_deployment(made, parameters={"force": True})
     assert known.schedules[0].schedule.cron == "0 9 * * mon-thu"
-    assert set(known.parameter_openapi_schema["properties"]) == {"config", "plan", "credentials", "force"}
+    assert set(known.parameter_openapi_schema["properties"]) == {
+        *("config", "plan", "credentials", "force", "gates", "on_kill")
+    }
     assert load_flow_from_entrypoint(known.entrypoint).name == "progressive-deploy"
     assert run.parameters == {**parameters, "force": True}

@@ -51,7 +51,7 @@ def test_an_artifact_that_is_not_taken_costs_a_warning(caplog: pytest.LogCapture
         return "went on"
 
     assert watch() == "went on"
-    assert caplog.text.count("An artifact was not taken, the call goes on") == 3
+    assert caplog.text.count("Prefect did not take it, the call goes on") == 3
 
 
 @pytest.mark.anyio
@@ -69,7 +69,7 @@ async def test_nor_is_it_in_the_way_on_an_event_loop(caplog: pytest.LogCaptureFi
         return "went on"
 
     assert await watch() == "went on"
-    assert caplog.text.count("An artifact was not taken, the call goes on") == 3
+    assert caplog.text.count("Prefect did not take it, the call goes on") == 3
 
 
 @pytest.mark.usefixtures("prefect_server")
