@@ -13,7 +13,6 @@ that it gives out whenever they sleep. What goes wrong is said beforehand: ``bre
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,10 +23,12 @@ import httpx
 
 from anyservice_core.client import AsyncClient, Client
 from anyservice_core.effects import Effect, Now, Sleep
+from anyservice_core.errors import RejectedError
 from anyservice_core.plane.api import Api
 from anyservice_core.plane.bundles import Bundles
 from anyservice_core.plane.engines.base import EngineState, Observed, VersionSpec
 from anyservice_core.plane.loop import Loop
+from anyservice_core.plane.reading import parse
 from anyservice_core.plane.reconcile import Options
 from anyservice_core.plane.router import Route, SlotCounters
 from anyservice_core.plane.routes import ApiRequest
@@ -299,13 +300,16 @@ class FakePlane:
         return httpx.Response(200)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
-        body = request.read()
+        try:
+            body = parse(request.read())
+        except RejectedError as error:
+            return httpx.Response(error.status, json={"error": {"detail": str(error)}})
         asked = ApiRequest(
             method=request.method,
             path=request.url.path,
             query=ApiRequest.parse_query(request.url.query.decode()),
             headers={key.lower(): value for key, value in request.headers.items()},
-            body=json.loads(body) if body else None,
+            body=body,
             base_url=HOST,
         )
         reply = self.api.answer(asked)

@@ -26,6 +26,7 @@ from anyservice_core.models.wire import (
     VersionTraffic,
 )
 from anyservice_core.plane import catalog, listing
+from anyservice_core.plane.applications import check_applications
 from anyservice_core.plane.bundles import Bundles, bundles_of
 from anyservice_core.plane.changes import Birth, deploy, roll_back, terminate
 from anyservice_core.plane.checklist import SURGE
@@ -64,7 +65,7 @@ class Api:
     def answer(self, request: ApiRequest) -> ApiReply:
         """Answer a request; every error is a reply in the API's own form."""
         try:
-            self._check_token(request)
+            self.admit(request.headers)
             if places.knows(request):
                 handler, names = places.find(request)
                 return _reply(handler(request, **names))
@@ -77,8 +78,9 @@ class Api:
             status = error.status if isinstance(error, ApiError) else 500
             return ApiReply(status, {"error": {"detail": str(error)}})
 
-    def _check_token(self, request: ApiRequest) -> None:
-        if not _same(_shown_token(request.headers), self.token):
+    def admit(self, headers: Mapping[str, str]) -> None:
+        """Raise ``AuthError`` unless these headers show this plane's token."""
+        if not _same(_shown_token(headers), self.token):
             raise AuthError(
                 "the token is missing or not this plane's.",
                 hint="`anyservice plane env` prints the right one.",
@@ -202,24 +204,7 @@ def _check_apply(api: Api, wanted: ApplyService) -> None:
         )
     if wanted.project_id not in {None, catalog.PROJECT.id}:
         raise NotFoundError(f"Project '{wanted.project_id}' was not found.", status=404)
-    applications = wanted.ray_serve_config.get("applications") or []
-    if not applications:
-        raise RejectedError("ray_serve_config.applications is empty: give at least one.", status=422)
-    for number, application in enumerate(applications):
-        _check_application(api, application, f"applications[{number}]")
-
-
-def _check_application(api: Api, application: Mapping[str, Any], where: str) -> None:
-    import_path = str(application.get("import_path", ""))
-    if not re.fullmatch(r"[\w.]+:[\w.]+", import_path):
-        raise RejectedError(
-            f"{where}.import_path is '{import_path}'.", hint="Write it as 'module:attribute'.", status=422
-        )
-    environment = application.get("runtime_env") or {}
-    if working_dir := environment.get("working_dir"):
-        api.bundles.check(working_dir, field=f"{where}.runtime_env.working_dir")
-    for module in environment.get("py_modules") or ():
-        api.bundles.check(module, field=f"{where}.runtime_env.py_modules")
+    check_applications(wanted.ray_serve_config.get("applications"), api.bundles)
 
 
 @routes.on("POST /api/v2/services-v2/{service}/rollback", "POST /ext/v0/services/{service}/rollback")

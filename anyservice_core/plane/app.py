@@ -1,39 +1,45 @@
-"""The ASGI shell around ``api``: HTTP in, HTTP out, uploads streamed to disk. It has no rules of its own."""
+"""The ASGI shell around ``api``: HTTP in, HTTP out, uploads streamed to disk. It has no rules of its own.
+
+Nobody is listened to without the token: it is looked at before the body is read. Two paths need none: the
+health check, and an upload, whose URL is signed.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 from anyio import to_thread
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from anyservice_core.errors import AnyserviceError, ApiError
+from anyservice_core.errors import AnyserviceError, ApiError, RejectedError
 from anyservice_core.plane.api import Api
+from anyservice_core.plane.reading import MAX_BODY, MAX_UPLOAD, parse
 from anyservice_core.plane.routes import ApiReply, ApiRequest
 
 __all__ = ["application"]
 
 log = logging.getLogger(__name__)
-METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"]
 
 
 def application(api: Api) -> Starlette:
     """Give the ASGI application that serves ``api``."""
 
     async def answer(request: Request) -> Response:
-        raw = await request.body()
         try:
-            body = json.loads(raw) if raw else None
-        except ValueError as error:
-            return _error(400, f"the body is not JSON: {error}")
+            api.admit(request.headers)
+            body = parse(await _body(request))
+        except AnyserviceError as error:
+            return _refusal(error)
         asked = ApiRequest(
-            method=request.method,
+            method="GET" if request.method == "HEAD" else request.method,
             path=request.url.path,
             query=ApiRequest.parse_query(request.url.query),
             headers=dict(request.headers),
@@ -54,7 +60,7 @@ def application(api: Api) -> Starlette:
             finally:
                 draft.unlink(missing_ok=True)
         except AnyserviceError as error:
-            return _error(error.status if isinstance(error, ApiError) else 500, str(error))
+            return _refusal(error)
         return Response(status_code=200)
 
     async def health(_: Request) -> Response:
@@ -65,13 +71,36 @@ def application(api: Api) -> Starlette:
         Route("/plane/v1/bundles/{name}", upload, methods=["PUT"]),
         Route("/{path:path}", answer, methods=METHODS),
     ]
-    return Starlette(routes=routes, exception_handlers={Exception: _surprise})
+    handlers = {HTTPException: _unusual, Exception: _surprise}
+    return Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+
+
+async def _body(request: Request) -> bytes:
+    """Read a body that is not too large, and no more of one that is."""
+    parts = [part async for part in _limited(request, MAX_BODY)]
+    return b"".join(parts)
 
 
 async def _save(request: Request, path: Path) -> None:
     async with await anyio.open_file(path, "wb") as file:
-        async for chunk in request.stream():
+        async for chunk in _limited(request, MAX_UPLOAD):
             await file.write(chunk)
+
+
+async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:
+    said = request.headers.get("content-length", "")
+    length = int(said) if said.isascii() and said.isdecimal() else 0
+    if length <= limit:
+        length = 0
+        async for chunk in request.stream():
+            length += len(chunk)
+            if length > limit:
+                break
+            yield chunk
+    if length > limit:
+        raise RejectedError(
+            f"the body has more than {limit >> 20} MiB, which is all this plane takes.", status=413
+        )
 
 
 def _response(reply: ApiReply) -> Response:
@@ -82,8 +111,17 @@ def _response(reply: ApiReply) -> Response:
     return JSONResponse(reply.body, status_code=reply.status)
 
 
+def _refusal(error: AnyserviceError) -> Response:
+    return _error(error.status if isinstance(error, ApiError) else 500, str(error))
+
+
 def _error(status: int, text: str) -> Response:
     return JSONResponse({"error": {"detail": text}}, status_code=status)
+
+
+def _unusual(request: Request, error: HTTPException) -> Response:
+    """Answer what the server itself refuses, such as a method of one's own, in the API's form."""
+    return _error(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
 
 
 def _surprise(request: Request, error: Exception) -> Response:

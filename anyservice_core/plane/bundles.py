@@ -80,7 +80,9 @@ class Bundles:
         Raises:
             RejectedError: an unknown scheme, or a bundle that was not uploaded.
         """
-        _touched(self._source(uri, field))
+        path = self._source(uri, field)
+        if path.parent == self._zips:
+            _touched(path)
 
     def directory(self, uri: str) -> Path:
         """Give the unpacked directory of a working_dir or py_module, unpacking it the first time."""
@@ -120,21 +122,28 @@ class Bundles:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _source(self, uri: str, field: str) -> Path:
-        parts = urlsplit(uri)
-        if parts.scheme == SCHEME:
-            path = self._zips / _checked(parts.path.lstrip("/"))
-            missing = "was never uploaded to this plane"
-        elif parts.scheme == "file":
-            path, missing = Path(url2pathname(parts.path)), "does not exist on the plane's machine"
-        else:
+        scheme, path, missing = self._place(uri, field)
+        if path is None:
             raise RejectedError(
-                f"{field} '{uri}': this plane reads uploads and file:// paths, not {parts.scheme or 'bare'} ones.",
+                f"{field} '{uri}': this plane reads uploads and file:// paths, not {scheme or 'bare'} ones.",
                 hint="Give a local directory; it is uploaded.",
                 status=422,
             )
-        if not path.exists():
+        if not _exists(path):
             raise RejectedError(f"{field} '{uri}' {missing}.", hint="Deploy it again.", status=422)
         return path
+
+    def _place(self, uri: str, field: str) -> tuple[str, Path | None, str]:
+        """Give the scheme of a URI, where it leads to if to anything here, and what to say if that is missing."""
+        try:
+            parts = urlsplit(uri)
+        except ValueError as error:
+            raise RejectedError(f"{field} '{uri}' is no URI: {error}.", status=422) from None
+        if parts.scheme == SCHEME:
+            return SCHEME, self._zips / _checked(parts.path.lstrip("/")), "was never uploaded to this plane"
+        if parts.scheme == "file":
+            return "file", Path(url2pathname(parts.path)), "does not exist on the plane's machine"
+        return parts.scheme, None, ""
 
     def _unpack(self, source: Path, target: Path) -> None:
         draft = Path(tempfile.mkdtemp(dir=self._code, suffix=".part"))
@@ -172,6 +181,13 @@ def _touched(path: Path) -> bool:
         except FileNotFoundError:
             return False
     return True
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for one
+        return False
 
 
 def _last(path: Path) -> float:

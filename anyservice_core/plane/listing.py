@@ -151,10 +151,16 @@ def prometheus(traffic: Iterable[TrafficWire]) -> str:
     ]
     for service in traffic:
         for version in service.versions:
-            labels = f'service="{service.name}",version="{version.name}",version_id="{version.version_id}"'
+            named = {"service": service.name, "version": version.name, "version_id": version.version_id}
+            labels = ",".join(f'{key}="{_quoted(value)}"' for key, value in named.items())
             lines.append(f"anyservice_weight_percent{{{labels}}} {version.weight}")
             lines += [
                 f'anyservice_requests_total{{{labels},code="{code}"}} {count}'
                 for code, count in sorted(version.responses.items())
             ]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """Write a label's value so that no name can end it."""
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -29,8 +29,9 @@ def known(shown: str | None, wanted: str, kind: str) -> None:
 
 def _search(request: ApiRequest, only: Wire, name: str) -> ApiReply:
     """Answer a search by exact name over the one thing there is."""
-    wanted = ((request.body or {}).get("name") or {}).get("equals")
-    return _page(only, wanted in {None, name})
+    asked = (request.body or {}).get("name")
+    wanted = asked.get("equals") if isinstance(asked, dict) else asked
+    return _page(only, wanted is None or wanted == name)
 
 
 def _page(only: Wire, is_it: bool) -> ApiReply:
