@@ -39,7 +39,7 @@ def at_step(plan: RolloutPlan, journal: Journal, at: float) -> Action | None:
     """What holds a canary that is baked and fine at the present weight, or what comes of having waited too long."""
     weight = journal.weight or 0
     last = plan.next_weight(weight) is None
-    what = "the promotion" if last else f"the move on from {weight} %"
+    what = "the promotion" if last else f"the next weight after {weight} %"
     moves = (Move.PROMOTE if last else Move.ADVANCE,)
     return next(_holding(plan, journal, at, _Ahead(what, _approvals(plan, weight), moves)), None)
 
@@ -68,7 +68,8 @@ def _holding(plan: RolloutPlan, journal: Journal, at: float, ahead: _Ahead) -> I
     if (order := journal.hold) is not None:
         yield Wait(f"paused {order.signed}", gate=PAUSED)
     for gate, approval in ahead.approvals.items():
-        if approval is not None and (action := _unapproved(journal, gate, approval, at, ahead.what)):
+        what = f"the step at {gate} %" if gate != PROMOTION else ahead.what
+        if approval is not None and (action := _unapproved(journal, gate, approval, at, what)):
             yield action
     for move in ahead.moves:
         if (shut := closed(plan.windows, move, at)) is not None:
@@ -84,13 +85,8 @@ def _unapproved(journal: Journal, gate: str, approval: Approval, at: float, what
     if until is None or at < until:
         return Wait(f"{what} waits for an approval{_within(approval)}", gate=gate, until=until)
     why = f"nobody approved {what} within {format_duration(approval.timeout or 0)}"
-    match approval.on_timeout:
-        case OnTimeout.ROLLBACK:
-            return Rollback(why)
-        case OnTimeout.PAUSE:
-            return Pause(PauseKind.APPROVAL, why)
-        case OnTimeout.PROMOTE:
-            return None
+    ends = {OnTimeout.ROLLBACK: Rollback(why), OnTimeout.PAUSE: Pause(PauseKind.APPROVAL, why)}
+    return ends.get(approval.on_timeout)
 
 
 def _within(approval: Approval) -> str:

@@ -152,6 +152,11 @@ class RolloutPlan(Part):
                 raise FaultError(
                     f"{metric.name!r} twice: give each a name of its own", "metrics", index, "name"
                 )
+            if metric.name == HEALTH.name and metric.provider != HEALTH.provider:
+                raise FaultError(
+                    f"{metric.name!r} is the health that is always measured: give it another name",
+                    *("metrics", index, "name"),
+                )
             names.add(metric.name)
         for index, step in enumerate(self.steps):
             for name in step.analysis or ():

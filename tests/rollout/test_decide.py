@@ -411,3 +411,57 @@ def test_a_multi_version_service_is_refused() -> None:
     """There is no one canary in it."""
     seen = Observation(0.0, S.RUNNING, "s", multi_version=True)
     assert isinstance(decide(PLAN, seen, memory(), PASSED), Finish)
+
+
+UNREACHED = memory(waited_s=600.0)
+LATE = {"waited_s": 600.0}
+
+
+@pytest.mark.parametrize(
+    ("seen", "journal", "verdict", "kind"),
+    [
+        (at(S.UNKNOWN), memory(), UNSURE, Wait),
+        (at(S.UNKNOWN), UNREACHED, UNSURE, Finish),
+        (at(S.TERMINATING, baseline()), memory(), UNSURE, Wait),
+        (at(S.TERMINATING, baseline()), UNREACHED, UNSURE, Pause),
+        (at(S.TERMINATED), memory(started=True), UNSURE, Wait),
+        (at(S.ROLLING_BACK, baseline(), ours(5)), going(5), UNSURE, Wait),
+        (at(S.ROLLING_BACK, baseline(), ours(5)), going(5, **LATE), UNSURE, Pause),
+        (at(S.SYSTEM_FAILURE, baseline()), memory(), UNSURE, Pause),
+        (at(S.RUNNING), memory(), UNSURE, Wait),
+        (at(S.RUNNING), UNREACHED, UNSURE, Finish),
+        (at(S.STARTING, Seen("v2", "r-2", V.UNHEALTHY, 100, ours=True)), going(5), FAILED, Finish),
+        (at(S.STARTING, Seen("v2", "r-2", V.STARTING, 100, ours=True)), going(5), UNSURE, Wait),
+        (at(S.RUNNING, stranger(100)), going(5), UNSURE, Finish),
+        (at(S.UNHEALTHY, baseline(V.UNHEALTHY)), memory(), UNSURE, Wait),
+        (at(S.UNHEALTHY, baseline(V.UNHEALTHY)), UNREACHED, UNSURE, Pause),
+        (at(S.ROLLING_OUT, baseline(), stranger()), UNREACHED, UNSURE, Pause),
+        (at(S.ROLLING_OUT, baseline(), ours(5)), going(5, intent="rollback", reason="x"), UNSURE, Rollback),
+        (
+            at(S.ROLLING_OUT, baseline(), ours(5)),
+            going(5, intent="rollback", reason="x", **LATE),
+            UNSURE,
+            Pause,
+        ),
+        (at(S.ROLLING_OUT, baseline(V.TERMINATED), ours(5, V.TERMINATED)), going(5), UNSURE, Pause),
+        (at(S.ROLLING_OUT, baseline(), ours(5, V.UNKNOWN)), going(5), UNSURE, Wait),
+        (at(S.ROLLING_OUT, baseline(), ours(5, V.UNKNOWN)), going(5, **LATE), UNSURE, Pause),
+        (at(S.ROLLING_OUT, baseline(), ours(100)), going(50, target=100, **LATE), UNSURE, Pause),
+    ],
+)
+def test_a_sight_is_waited_out_until_the_deadline_and_then_ended(
+    seen: Observation, journal: Journal, verdict: Verdict, kind: type
+) -> None:
+    """Each row of the table that waits, and what comes of waiting in vain."""
+    assert isinstance(decide(PLAN, seen, journal, verdict), kind)
+
+
+def test_what_the_plan_says_is_done_with_what_is_not_good() -> None:
+    """Failed may pause, drift and errors may go back, and too little to tell may go on or back."""
+    drifted = going(25, oddity="the canary is at 7 %", oddity_looks=LOOKS)
+    careful = RolloutPlan.parse({**PLAN.to_dict(), "on_inconclusive": "rollback"})
+    assert isinstance(decide(BOLD, HELD, going(25), FAILED), Pause)
+    assert isinstance(decide(BOLD, HELD, drifted, PASSED), Rollback)
+    assert isinstance(decide(BOLD, HELD, going(25), UNMEASURED), Rollback)
+    assert decide(BOLD, HELD, going(25), UNSURE) == Shift(50)
+    assert isinstance(decide(careful, HELD, going(25), UNSURE), Rollback)

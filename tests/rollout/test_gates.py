@@ -72,7 +72,7 @@ def test_nobody_approves_and_the_canary_is_taken_back(stage: Any) -> None:
     """An approval that expires has an end; the build is not condemned for it, and the bake stays as long as it was."""
     stage.first()
     report = stage.fails(RolledBackError, plan={"steps": APPROVED})
-    assert report["reason"] == "nobody approved the move on from 10 % within 5m"
+    assert report["reason"] == "nobody approved the step at 10 % within 5m"
     assert TIMEOUT_S <= report["steps"][0]["held_s"] <= TIMEOUT_S + 10
     assert stage.journal is not None
     assert not stage.journal.known_bad

@@ -288,3 +288,51 @@ def test_lints_name_what_deserves_a_second_thought() -> None:
     assert "no metric" in long[1]
     fine = {"steps": [5], "bake": "5m", "metrics": [{"name": "e", "provider": "router"}]}
     assert lint(RolloutPlan.parse(fine)) == []
+
+
+WINDOWS = {
+    "{kind: allow, schedule: '0 9 * *', duration: 8h}": ["windows[0].schedule", "five fields"],
+    "{kind: allow, schedule: '0 25 * * *', duration: 8h}": ["windows[0].schedule", "Bad hour"],
+    "{kind: allow, schedule: '0 9 * * *', duration: 8h, timezone: Mars/Phobos}": [
+        "windows[0].timezone",
+        "IANA",
+    ],
+    "{kind: maybe, schedule: '0 9 * * *', duration: 8h}": ["windows[0].kind", "'allow' or 'deny'"],
+    "{kind: deny, schedule: '0 9 * * *', duration: 8h, actions: [rollback]}": ["actions[0]", "'start'"],
+    "{kind: deny, schedule: '0 9 * * *', duration: 5s}": ["windows[0].duration", "60"],
+}
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_window_that_could_not_open_is_refused(tmp_path: Path, window: str) -> None:
+    """Schedule, zone, kind and moves are checked when the plan is read, not when the time has come."""
+    said = refused(tmp_path, f"steps: [5]\nwindows:\n  - {window}")
+    assert [part for part in WINDOWS[window] if part not in said] == [], said
+
+
+def test_names_of_metrics_are_their_own(tmp_path: Path) -> None:
+    """Neither twice, nor that of the health which is always there."""
+    gauge = "provider: {prometheus: {address: 'http://p', query: up}}, success: {min: 1}"
+    twice = f"steps: [5]\nmetrics:\n  - {{name: a, {gauge}}}\n  - {{name: a, {gauge}}}"
+    assert "'a' twice" in refused(tmp_path, twice)
+    assert "always measured" in refused(tmp_path, f"steps: [5]\nmetrics:\n  - {{name: service, {gauge}}}")
+
+
+@pytest.mark.parametrize("text", ["- 5", "5", "rollout: [5]", "rollout: null", "steps: null"])
+def test_what_is_no_mapping_says_what_is_needed(tmp_path: Path, text: str) -> None:
+    """A list, a number or nothing, at the top or below `rollout`."""
+    assert "is needed" in refused(tmp_path, text)
+
+
+def test_a_long_plan_is_warned_about_with_its_approvals() -> None:
+    """Bakes alone, approvals with them, and one that has no end."""
+    step = {"weight": 5, "bake": "1h"}
+    metrics = [{"name": "errors", "provider": "router", "compare": {}}]
+
+    def said(**fields: object) -> str:
+        return " ".join(lint(RolloutPlan.parse({"steps": [step], "metrics": metrics, **fields})))
+
+    assert "managed platform" not in said()
+    assert "bake 3h in all" in said(steps=[{"weight": 5, "bake": "3h"}])
+    assert "may take 4h in all" in said(promotion={"timeout": "3h"})
+    assert "for ever" in said(promotion=True)

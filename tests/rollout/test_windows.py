@@ -94,3 +94,11 @@ def test_the_time_that_is_told_is_the_first_that_is_free(moment: datetime, zone:
         assert closed(windows, Move.ADVANCE, shut.opens_at) is None
         assert closed(windows, Move.ADVANCE, shut.opens_at - 1) is not None
         assert shut.opens_at - at < timedelta(days=30).total_seconds()
+
+
+def test_a_schedule_of_leap_days_names_the_next() -> None:
+    """A leap day is years away, and is found all the same."""
+    leap = Window(kind="allow", schedule="0 0 29 2 *", duration="1d")
+    shut = closed([leap], Move.START, london(2026, 3, 1))
+    assert shut is not None
+    assert shut.opens_at == datetime(2028, 2, 29, tzinfo=ZoneInfo("UTC")).timestamp()
