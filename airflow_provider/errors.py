@@ -16,8 +16,8 @@ from anyservice_core import AnyserviceError
 
 try:
     from airflow.sdk.exceptions import TaskDeferralTimeout
-except ImportError:  # Airflow 2
-    from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
+except ImportError:  # Airflow 2 has one error for a trigger that is late, and for one that is broken
+    from airflow.exceptions import TaskDeferralError as TaskDeferralTimeout  # type: ignore[no-redef]
 
 __all__ = [
     "GRACE_S",

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow.providers.common.compat.sdk import XCom
-from asgiref.sync import sync_to_async
+
+from airflow_provider.aside import aside
 
 __all__ = ["EVENTS", "JOURNAL", "REPORT", "Memory", "newer", "trimmed"]
 
@@ -55,7 +56,7 @@ class Memory:
             return None
         where = {name: getattr(self._ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
         try:
-            return await sync_to_async(call)(where)
+            return await aside(call, where)
         except Exception as error:  # noqa: BLE001
             _log.warning("The rollout's memory is out of reach, it goes on: %s", type(error).__name__)
             return None

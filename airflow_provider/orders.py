@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Variable
-from asgiref.sync import sync_to_async
 
+from airflow_provider.aside import aside
 from airflow_provider.errors import airflow_errors
 from airflow_provider.hooks import ServiceHook, report
 from anyservice_core import ConfigError
@@ -65,7 +65,7 @@ class Mailbox:
 
     async def alook(self, key: str = "") -> tuple[Any, ...]:
         """Give the same to a trigger."""
-        return await sync_to_async(self.look)(key)
+        return await aside(self.look, key)
 
 
 def _read(name: str) -> tuple[Any, ...]:

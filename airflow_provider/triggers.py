@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 
+from airflow_provider.aside import aside
 from airflow_provider.errors import failure, success
 from airflow_provider.gates import AtGateError
 from airflow_provider.hooks import ServiceHook, report
@@ -131,7 +131,7 @@ class TurnTrigger(ServiceTrigger):
         self.deadline = deadline
 
     async def outcome(self, client: AsyncClient) -> dict[str, Any]:
-        while await sync_to_async(self._held)():
+        while await aside(self._held):
             await client.run(iter(Sleep(self.pause_s)))
         return {"status": "time_to_deploy"}
 

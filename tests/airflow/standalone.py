@@ -119,14 +119,18 @@ class Standalone:
 
     # ── start and stop ──
 
+    def spawn(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a part of Airflow, in a session of its own."""
+        with (self.folder / f"{command[0]}.log").open("ab") as log:
+            return subprocess.Popen(
+                ["airflow", *command], env=self.env, stdout=log, stderr=log, start_new_session=True
+            )
+
     def start(self) -> None:
         dags = self.folder / "airflow" / "dags"
         dags.mkdir(parents=True, exist_ok=True)
         (dags / "e2e.py").write_text(DAGS)
-        with (self.folder / "standalone.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                ["airflow", "standalone"], env=self.env, stdout=log, stderr=log, start_new_session=True
-            )
+        self.process = self.spawn("standalone")
         self.until(self._healthy, 400)
         with httpx.Client() as client:
             self.token = client.get(f"{self.url}/auth/token", timeout=120).json()["access_token"]

@@ -122,6 +122,7 @@ def test_a_triggerer_that_is_killed_costs_no_second_deploy(airflow, files):
     for pid in killed:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    airflow.spawn("triggerer")  # `standalone` does not start its parts anew
 
     assert airflow.ended(run, 400) == "success"
     assert versions("orphan") == 2
