@@ -22,8 +22,6 @@ from anyservice_core.models.wire import (
     PresignedWire,
     PresignRequest,
     RollbackService,
-    TrafficWire,
-    VersionTraffic,
 )
 from anyservice_core.plane import catalog, listing
 from anyservice_core.plane.applications import check_applications
@@ -31,8 +29,10 @@ from anyservice_core.plane.bundles import Bundles, bundles_of
 from anyservice_core.plane.changes import Birth, deploy, roll_back, terminate
 from anyservice_core.plane.checklist import SURGE
 from anyservice_core.plane.extras import extras
+from anyservice_core.plane.own import own
 from anyservice_core.plane.places import known, places
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Routes
+from anyservice_core.plane.several import Several, in_order
 from anyservice_core.plane.state import Service
 from anyservice_core.plane.store import Event, Store
 from anyservice_core.plane.view import show
@@ -69,7 +69,7 @@ class Api:
             if places.knows(request):
                 handler, names = places.find(request)
                 return _reply(handler(request, **names))
-            table = extras if extras.knows(request) else routes
+            table = next((table for table in (extras, own) if table.knows(request)), routes)
             handler, names = table.find(request)
             return _reply(handler(self, request, **names))
         except ValidationError as error:
@@ -94,6 +94,16 @@ class Api:
         if service is None:
             raise NotFoundError(f"Service with id '{service_id}' was not found.", status=404)
         return service
+
+    def birth(self, project_id: str | None = None) -> Birth:
+        """Give what a new service or version needs."""
+        return Birth(
+            now=self.clock(),
+            engine=self.engine,
+            cloud_id=catalog.CLOUD.id,
+            project_id=project_id or catalog.PROJECT.id,
+            pick_port=lambda: self.pick_port(self.store.ports()),
+        )
 
     def change(self, service_id: str, move: Callable[[Service], Service], kind: str) -> Service:
         """Read, move and write one service in one transaction, and note it."""
@@ -160,17 +170,39 @@ def _apply(api: Api, request: ApiRequest) -> Any:
     wanted = ApplyService.model_validate(request.body)
     _check_apply(api, wanted)
     with api.store.transaction():
-        present = api.store.find(wanted.name, wanted.project_id or catalog.PROJECT.id)
-        now = api.clock()
-        tags = {**(present.tags if present else {}), **(wanted.tags or {})}
-        service = deploy(present, wanted, _birth(api, wanted, now)).replace(updated_at=now, tags=tags)
-        api.store.save(service)
-        newest = service.canary or service.primary
-        how = " in place" if wanted.rollout_strategy == "IN_PLACE" else _percent(wanted)
-        api.store.note(Event(service.id, now, "deploy", f"deploy {newest.name}{how}", newest.id))
-        _note_surge(api, service.id, wanted.max_surge_percent)
+        service = _deploy(api, wanted)
     api.on_change()
     return show(service)
+
+
+@routes.on("PUT /api/v2/services-v2/apply_multi_version")
+def _apply_several(api: Api, request: ApiRequest) -> Any:
+    asked = Several.model_validate(request.body)
+    for wanted in asked.service_versions:
+        _check_apply(api, wanted)
+    with api.store.transaction():
+        present = api.store.find(asked.name, asked.project)
+        for one in (deploys := in_order(asked, present)):
+            service = _deploy(api, one, lasting=True)
+        if len(deploys) == 1 and service.canary and deploys[0].version == service.primary.name:
+            service = api.change(service.id, lambda s: roll_back(s, api.clock()), "roll back")
+    api.on_change()
+    return show(service)
+
+
+def _deploy(api: Api, wanted: ApplyService, *, lasting: bool = False) -> Service:
+    """Deploy within a transaction, and note it."""
+    now = api.clock()
+    present = api.store.find(wanted.name, wanted.project_id or catalog.PROJECT.id)
+    tags = {**(present.tags if present else {}), **(wanted.tags or {})}
+    service = deploy(present, wanted, api.birth(wanted.project_id), lasting=lasting)
+    service = service.replace(updated_at=now, tags=tags)
+    api.store.save(service)
+    newest = service.canary or service.primary
+    how = " in place" if wanted.rollout_strategy == "IN_PLACE" else _percent(wanted)
+    api.store.note(Event(service.id, now, "deploy", f"deploy {newest.name}{how}", newest.id))
+    _note_surge(api, service.id, wanted.max_surge_percent)
+    return service
 
 
 def _note_surge(api: Api, service_id: str, percent: int | None) -> None:
@@ -181,19 +213,6 @@ def _note_surge(api: Api, service_id: str, percent: int | None) -> None:
 
 def _percent(wanted: ApplyService) -> str:
     return "" if wanted.canary_percent is None else f" at {wanted.canary_percent} %"
-
-
-def _birth(api: Api, wanted: ApplyService, now: float) -> Birth:
-    def port() -> int:
-        return api.pick_port(api.store.ports())
-
-    return Birth(
-        now=now,
-        engine=api.engine,
-        cloud_id=catalog.CLOUD.id,
-        project_id=wanted.project_id or catalog.PROJECT.id,
-        pick_port=port,
-    )
 
 
 def _check_apply(api: Api, wanted: ApplyService) -> None:
@@ -243,38 +262,6 @@ def _delete(api: Api, _: ApiRequest, service: str) -> None:
         still = {uri for one in api.store.services() for spec in one.specs for uri in bundles_of(spec)}
     api.bundles.forget({uri for spec in gone.specs for uri in bundles_of(spec)} - still)
     api.on_change()
-
-
-# ── traffic and events: the plane's own ─────────────────────────────────────
-
-
-@routes.on("GET /plane/v1/services/{service}/traffic")
-def _traffic(api: Api, _: ApiRequest, service: str) -> Any:
-    return _traffic_of(api, api.find(service))
-
-
-def _traffic_of(api: Api, service: Service) -> TrafficWire:
-    totals = api.store.traffic(service.id)
-    return TrafficWire(
-        service_id=service.id,
-        name=service.name,
-        at=api.clock(),
-        versions=[
-            VersionTraffic(version_id=v.id, name=v.name, weight=v.weight, **totals.get(v.id, {}))
-            for v in service.versions
-        ],
-    )
-
-
-@routes.on("GET /plane/v1/services/{service}/events")
-def _events(api: Api, _: ApiRequest, service: str) -> Any:
-    return [vars(event) for event in api.store.events(api.find(service).id)]
-
-
-@routes.on("GET /metrics")
-def _metrics(api: Api, _: ApiRequest) -> ApiReply:
-    traffic = [_traffic_of(api, service) for service in api.store.living()]
-    return ApiReply(200, listing.prometheus(traffic))
 
 
 # ── uploads ─────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ from anyservice_core.plane import in_place
 from anyservice_core.plane.lifecycle import SERVICE, VERSION, ServiceEvent, VersionEvent, advance
 from anyservice_core.plane.state import Rollout, Service, Version
 
-__all__ = ["Birth", "deploy", "new_id", "retire", "roll_back", "terminate"]
+__all__ = ["Birth", "deploy", "new_id", "restart", "retire", "roll_back", "terminate"]
 
 # The alphabet of the API's ids: what cannot be mistaken for something else.
 _ID_LETTERS = "".join(sorted(set(string.ascii_lowercase) - {"o"})) + "123456789"
@@ -42,8 +42,10 @@ class Birth:
     pick_port: Callable[[], int]
 
 
-def deploy(service: Service | None, apply: ApplyService, birth: Birth) -> Service:
+def deploy(service: Service | None, apply: ApplyService, birth: Birth, *, lasting: bool = False) -> Service:
     """Deploy a configuration: create, restart, start a canary, move its weight, or update in place.
+
+    A ``lasting`` split stays, whatever limit rollouts have.
 
     Raises:
         ConflictError: the service is on its way out, or the version's name is taken by another content.
@@ -56,9 +58,10 @@ def deploy(service: Service | None, apply: ApplyService, birth: Birth) -> Servic
     if service.state is ServiceState.TERMINATED:
         return _restart(service, apply, birth)
     same = _same_version(service, apply)
-    if same is not None:
-        return _again(service, same, apply, birth)
-    return _start_canary(service, apply, birth)
+    moved = _again(service, same, apply, birth) if same else _start_canary(service, apply, birth)
+    if moved.rollout is None or moved.rollout is service.rollout:
+        return moved
+    return moved.replace(rollout=moved.rollout.replace(lasting=lasting))
 
 
 def _spec(apply: ApplyService) -> dict[str, Any]:
@@ -98,6 +101,12 @@ def _token(apply: ApplyService, present: str | None) -> str | None:
     return (present or secrets.token_urlsafe(24)) if wanted else None
 
 
+def _tokens(apply: ApplyService, service: Service) -> dict[str, str | None]:
+    """Give the service's tokens after this request: both stay, or both go."""
+    token = _token(apply, service.auth_token)
+    return {"auth_token": token, "second_token": service.second_token if token else None}
+
+
 def _create(apply: ApplyService, birth: Birth) -> Service:
     return Service(
         id=new_id("service2_"),
@@ -120,9 +129,37 @@ def _restart(service: Service, apply: ApplyService, birth: Birth) -> Service:
         rollout=None,
         retiring=(),
         routing=None,
-        auth_token=_token(apply, service.auth_token),
+        **_tokens(apply, service),
         error_message=None,
         archived=False,
+    )
+
+
+def restart(service: Service, birth: Birth) -> Service:
+    """Start a service that has ended again, with what its last version ran.
+
+    Raises:
+        ConflictError: it has not ended.
+    """
+    if service.state is not ServiceState.TERMINATED:
+        raise ConflictError(
+            f"service '{service.name}' is {service.state}: only a TERMINATED service can be restarted.",
+            hint="Deploy to it instead, or terminate it first.",
+            status=409,
+        )
+    last = service.primary
+    again = Version(
+        id=new_id("srv_"),
+        name=last.name,
+        created_at=birth.now,
+        since=birth.now,
+        spec=last.wanted,
+        engine=birth.engine,
+        weight=100,
+    )
+    state = advance(SERVICE, service.state, ServiceEvent.DEPLOY, what=f"service '{service.name}'")
+    return service.replace(
+        state=state, primary=again, canary=None, rollout=None, retiring=(), routing=None, error_message=None
     )
 
 
@@ -173,7 +210,7 @@ def _start_canary(service: Service, apply: ApplyService, birth: Birth) -> Servic
         canary=_version(apply, birth, spec),
         rollout=_rollout(apply, birth),
         retiring=(*service.retiring, *leaving),
-        auth_token=_token(apply, service.auth_token),
+        **_tokens(apply, service),
         error_message=None,
     )
 

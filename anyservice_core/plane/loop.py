@@ -193,7 +193,13 @@ def route(service: Service) -> Route:
     for slot, version in service.seats():
         if version.address is not None:
             servers[slot] = Server(version_id=version.id, address=version.address, weight=version.weight)
-    return Route(service_id=service.id, port=service.port, token=service.auth_token, servers=servers)
+    return Route(
+        service_id=service.id,
+        port=service.port,
+        token=service.auth_token,
+        servers=servers,
+        second=service.second_token,
+    )
 
 
 def differences(before: Service, after: Service, now: float) -> list[Event]:

@@ -52,7 +52,7 @@ def _hopeless(
     sick_s = now - canary.since if canary.state is V.UNHEALTHY else 0.0
     if rollout.automatic and sick_s >= options.sick_canary_s:
         return f"it was not well for {options.sick_canary_s:g} s: {canary.message}"
-    if 0 < options.rollout_limit_s <= now - canary.created_at:
+    if not rollout.lasting and 0 < options.rollout_limit_s <= now - canary.created_at:
         return (
             f"the rollout took longer than {_span(options.rollout_limit_s)}"
             f" and was at {canary.weight} %, {canary.state}."

@@ -69,12 +69,16 @@ class Server:
 
 @dataclass(frozen=True)
 class Route:
-    """A service: its port on this machine, who may ask (``token``; ``None``: anyone), and who answers."""
+    """A service: its port on this machine, who may ask (``token``; ``None``: anyone), and who answers.
+
+    ``second`` is a token that lets in as well, while clients change over from one to the other.
+    """
 
     service_id: str
     port: int
     token: str | None = field(repr=False)
     servers: Mapping[Slot, Server | None]
+    second: str | None = field(default=None, repr=False)
 
 
 def check(routes: Sequence[Route]) -> None:
@@ -83,7 +87,7 @@ def check(routes: Sequence[Route]) -> None:
         _check_name("service_id", route.service_id)
         if not 0 < route.port < 65536:
             raise ConfigError(f"service {route.service_id}: port {route.port} is not within 1 to 65535.")
-        if route.token is not None and not _TOKEN.fullmatch(route.token):
+        if not all(_TOKEN.fullmatch(token) for token in (route.token, route.second) if token is not None):
             raise ConfigError(
                 f"service {route.service_id}: its query token holds a character that no bearer token may hold.",
                 hint="Use letters, digits and -._~+/= only.",
@@ -134,8 +138,10 @@ def structure(routes: Sequence[Route]) -> str:
 def maps(routes: Sequence[Route]) -> dict[str, dict[str, str]]:
     """Give the content of the map files, by file name."""
     seats = [(route, slot, route.servers.get(slot)) for route in routes for slot in SLOTS]
+    tokens = {route.service_id: route.token for route in routes if route.token is not None}
+    seconds = {f"{r.service_id}/2": r.second or r.token for r in routes if r.token is not None}
     return {
-        TOKENS: {route.service_id: route.token for route in routes if route.token is not None},
+        TOKENS: {**tokens, **seconds},
         VERSIONS: {f"{r.service_id}/{slot}": s.version_id if s else NOBODY for r, slot, s in seats},
     }
 
@@ -190,8 +196,9 @@ backend unanswered
 
 _DOOR = """\
     http-request set-var(txn.want) str({name}),map(tokens.map)
+    http-request set-var(txn.also) str({name}/2),map(tokens.map)
     http-request set-var(txn.got) http_auth_bearer
-    http-request return status 401 content-type application/json string '{{"detail":"missing or invalid bearer token"}}' hdr WWW-Authenticate Bearer unless {{ var(txn.got),secure_memcmp(txn.want) }}
+    http-request return status 401 content-type application/json string '{{"detail":"missing or invalid bearer token"}}' hdr WWW-Authenticate Bearer unless {{ var(txn.got),secure_memcmp(txn.want) }} || {{ var(txn.got),secure_memcmp(txn.also) }}
 """
 
 _SERVICE = """

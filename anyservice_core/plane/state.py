@@ -113,12 +113,14 @@ class Rollout(_Value):
 
     ``automatic`` rollouts climb the platform's ladder by themselves; held ones stay at ``percent``.
     ``since`` is when it came to its present percent; ``surge``: the ``max_surge_percent`` asked for.
+    ``lasting`` ones are meant to stay as they are, so no limit ends them.
     """
 
     percent: int
     automatic: bool
     since: float
     surge: int | None = None
+    lasting: bool = False
 
 
 class Routing(_Value):
@@ -138,6 +140,7 @@ class Service(_Value):
     created_at: float
     port: int
     auth_token: str | None = Field(default=None, repr=False)
+    second_token: str | None = Field(default=None, repr=False)  # valid too, while clients change over
     state: ServiceState = ServiceState.STARTING
     primary: Version
     canary: Version | None = None

@@ -30,6 +30,7 @@ def show(service: Service) -> ServiceWire:
         hostname=f"127.0.0.1:{service.port}",
         base_url=f"http://127.0.0.1:{service.port}",
         auth_token=service.auth_token,
+        secondary_auth_token=service.second_token,
         auto_rollout_enabled=_automatic(service.rollout),
         primary_version=primary,
         canary_version=canary,

@@ -11,13 +11,14 @@ import pytest
 
 from anyservice_core.plane import api, app
 from anyservice_core.plane.extras import extras
+from anyservice_core.plane.own import own
 from anyservice_core.plane.places import places
 from anyservice_core.testing import HOST, TOKEN, FakePlane
 from tests.plane.api import body
 
 LINES = sorted(
     f"{method} {re.sub(r'<[^>]*>', '', pattern.pattern)}"
-    for table in (api.routes, places, extras)
+    for table in (api.routes, places, extras, own)
     for method, pattern, _ in table._table
 )
 APPLY = "/api/v2/services-v2/apply"

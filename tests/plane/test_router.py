@@ -252,6 +252,20 @@ def test_without_the_token_nobody_gets_in(router, port, one, headers):
     assert counters(router).requests == 0
 
 
+def test_a_second_token_lets_in_as_well(router, port, one):
+    """While clients change over, both tokens work; then the first is gone, without a reload."""
+    seat = {"a": one.server(100), "b": None}
+    router.apply([Route("svc", port, "old", seat, second="new")])
+    worker = router._proxy.workers()[0]
+    asked = {
+        token: get(port, headers={"Authorization": f"Bearer {token}"})[0] for token in ("old", "new", "none")
+    }
+    assert asked == {"old": 200, "new": 200, "none": 401}
+    router.apply([Route("svc", port, "new", seat)])
+    asked = {token: get(port, headers={"Authorization": f"Bearer {token}"})[0] for token in ("old", "new")}
+    assert (asked, router._proxy.workers()[0]) == ({"old": 401, "new": 200}, worker)
+
+
 def test_token_changes_while_it_runs(router, port, one):
     """A new token works at once, the old one no more; an open service asks for none."""
     router.apply([route(port, one.server(100))])

@@ -24,7 +24,7 @@ def test_token_is_in_its_map_and_not_in_the_text():
     """The configuration may be shown to anyone; the token is in the private file beside it."""
     routes = [route(token="s3cret")]
     assert "s3cret" not in render(routes)
-    assert maps(routes)["tokens.map"] == {"svc": "s3cret"}
+    assert maps(routes)["tokens.map"] == {"svc": "s3cret", "svc/2": "s3cret"}
 
 
 def test_token_is_not_in_the_repr_of_a_route():

@@ -56,7 +56,7 @@ class Machine:
 
 
 def machine(a: Seat, b: Seat) -> Machine:
-    maps = {TOKENS: {"svc": "t"}, VERSIONS: {"svc/a": "-", "svc/b": "-"}}
+    maps = {TOKENS: {"svc": "t", "svc/2": "t"}, VERSIONS: {"svc/a": "-", "svc/b": "-"}}
     return Machine(State({"svc/a": a, "svc/b": b}, maps))
 
 
