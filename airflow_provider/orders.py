@@ -79,16 +79,26 @@ def _read(name: str) -> tuple[Any, ...]:
 
 
 def ask(context: Any, service: str, gate: str) -> None:
-    """Make an open question of the task: the required actions in Airflow's UI show it."""
+    """Make an open question of the task: the required actions in Airflow's UI show it.
+
+    Where Airflow does not take the question, the mailbox is left to answer by, and the log says so.
+    """
     where = "before all traffic" if gate == "promotion" else f"after {gate} %"
+    try:
+        # Airflow keeps the words of a task's first question, so they fit each of its gates.
+        upsert_hitl_detail(
+            ti_id=context["ti"].id,
+            options=[APPROVE, ROLL_BACK],
+            subject=f"Rollout of {service}: go on?",
+            body=f"The canary of `{service}` is fine so far, and waits for a yes. What it waits for and what was measured is in the task's log and in its report.",
+            params={},
+        )
+    except Exception:  # noqa: BLE001
+        _log.warning(
+            "%s: people could not be asked in Airflow; an order does it too.", service, exc_info=True
+        )
+        return
     report(f"{service}: waits for an answer in the required actions of this task, {where}")
-    # Airflow keeps the words of a task's first question, so they fit each of its gates.
-    upsert_hitl_detail(
-        ti_id=context["ti"].id,
-        options=[APPROVE, ROLL_BACK],
-        subject=f"Rollout of {service}: go on?",
-        body=f"The canary of `{service}` is fine so far, and waits for a yes. What it waits for and what was measured is in the task's log and in its report.",
-    )
 
 
 def answered(event: Mapping[str, Any] | None, gate: str | None) -> Order | None:
