@@ -132,7 +132,7 @@ def _fields(model: type[BaseModel], loc: Path_) -> Iterable[str]:
     """Names that may stand at ``loc``, found by walking the models along it."""
     for part in loc:
         if isinstance(part, str) and part in model.model_fields:
-            model = next(_models(model.model_fields[part].annotation), model)
+            model = [*_models(model.model_fields[part].annotation), model][0]
     return {*model.model_fields, *(["bake"] if model is RolloutPlan else [])}
 
 

@@ -91,7 +91,7 @@ class Window(Part):
         end = _end(self.schedule, self.timezone, self.duration, int(at // 60))
         return end if end is not None and at < end else None
 
-    def opens(self, at: float) -> float | None:
+    def opens(self, at: float) -> float:
         """When it opens next after ``at``."""
         return _next_start(self.schedule, self.timezone, int(at // 60))
 
@@ -131,10 +131,7 @@ def _barrier(about: Sequence[Window], at: float) -> str | None:
 def _boundaries(about: Sequence[Window], at: float) -> Iterator[float]:
     """The times after ``at`` at which a window opens or closes, in order."""
     for _ in range(_STEPS):
-        moments = [moment for window in about for moment in (window.until(at), window.opens(at)) if moment]
-        if not moments:
-            return
-        at = min(moments)
+        at = min(moment for window in about for moment in (window.until(at), window.opens(at)) if moment)
         yield at
 
 
@@ -150,7 +147,6 @@ def _end(schedule: str, timezone: str, duration: float, minute: int) -> float | 
 
 
 @lru_cache(maxsize=4096)
-def _next_start(schedule: str, timezone: str, minute: int) -> float | None:
+def _next_start(schedule: str, timezone: str, minute: int) -> float:
     now = datetime.fromtimestamp(minute * 60, ZoneInfo(timezone))
-    start = next(CronSim(schedule, now), None)
-    return start.timestamp() if start else None
+    return next(CronSim(schedule, now)).timestamp()  # there is one: cron refuses dates that never come

@@ -465,3 +465,11 @@ def test_what_the_plan_says_is_done_with_what_is_not_good() -> None:
     assert isinstance(decide(BOLD, HELD, going(25), UNMEASURED), Rollback)
     assert decide(BOLD, HELD, going(25), UNSURE) == Shift(50)
     assert isinstance(decide(careful, HELD, going(25), UNSURE), Rollback)
+
+
+@pytest.mark.parametrize("primary", [None, baseline(V.UNHEALTHY), baseline(V.SYSTEM_FAILURE)])
+def test_a_primary_that_is_not_well_is_an_oddity_that_must_last(primary: Seen | None) -> None:
+    """One look at it ends nothing; it is counted."""
+    odd = oddity(PLAN, at(S.ROLLING_OUT, primary, ours(25)), going(25))
+    assert odd is not None
+    assert "the primary version is" in odd
