@@ -85,7 +85,10 @@ def _unapproved(journal: Journal, gate: str, approval: Approval, at: float, what
     if until is None or at < until:
         return Wait(f"{what} waits for an approval{_within(approval)}", gate=gate, until=until)
     why = f"nobody approved {what} within {format_duration(approval.timeout or 0)}"
-    ends = {OnTimeout.ROLLBACK: Rollback(why), OnTimeout.PAUSE: Pause(PauseKind.APPROVAL, why)}
+    ends: Mapping[OnTimeout, Action] = {
+        OnTimeout.ROLLBACK: Rollback(why),
+        OnTimeout.PAUSE: Pause(PauseKind.APPROVAL, why),
+    }
     return ends.get(approval.on_timeout)
 
 
