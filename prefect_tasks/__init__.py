@@ -11,6 +11,7 @@ from prefect_tasks import aio
 from prefect_tasks.blocks import AnyserviceCredentials
 from prefect_tasks.flows import progressive_deploy
 from prefect_tasks.gates import order
+from prefect_tasks.jobs import ServiceRollout
 from prefect_tasks.tasks import (
     archive,
     delete,
@@ -25,6 +26,7 @@ from prefect_tasks.tasks import (
 
 __all__ = [
     "AnyserviceCredentials",
+    "ServiceRollout",
     "aio",
     "archive",
     "delete",

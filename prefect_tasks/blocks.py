@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self, TypeAlias, cast
+from typing import Any, Final, Self, TypeAlias, cast
 
 from prefect.blocks.abstract import CredentialsBlock
 from pydantic import Field, SecretStr
 
 from anyservice_core import AsyncClient, Client, ConfigError
 
-__all__ = ["AnyserviceCredentials", "Credentials"]
+__all__ = ["DOCS", "AnyserviceCredentials", "Credentials"]
+
+DOCS: Final = "https://docs.anyscale.com/reference/service-api"
 
 
 class AnyserviceCredentials(CredentialsBlock):
@@ -32,7 +34,7 @@ class AnyserviceCredentials(CredentialsBlock):
 
     _block_type_name = "Anyservice Credentials"
     _block_type_slug = "anyservice-credentials"
-    _documentation_url = "https://docs.anyscale.com/reference/service-api"  # type: ignore[assignment]  # Prefect keeps it as text
+    _documentation_url = DOCS  # type: ignore[assignment]  # Prefect keeps it as text
 
     host: str | None = Field(
         default=None,

@@ -8,6 +8,7 @@ name, signature and docstring, so that a run of the one looks like a run of the 
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
@@ -18,7 +19,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import exponential_backoff
 
-from anyservice_core import AnyserviceError, Client, ResultIterator
+from anyservice_core import AnyserviceError, Client, ResultIterator, UnavailableError
 from prefect_tasks.blocks import AnyserviceCredentials, Credentials
 from prefect_tasks.held import HeldError
 from prefect_tasks.watching import Watch, within_run
@@ -32,12 +33,32 @@ RunName: TypeAlias = str | Callable[[dict[str, Any]], str]
 Pair: TypeAlias = tuple[Task[P, T], Task[P, Coroutine[Any, Any, T]]]
 
 _LAST_WORDS_S: Final = 10.0
+_LONGEST_PAUSE_S: Final = 600.0
 
 
 def is_retryable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
-    """Whether trying again may help, which the core's errors know. A plain function, as Prefect 3.7 needs."""
-    error = state.data
+    """Whether trying again may help, which the core's errors know. A plain function, as Prefect 3.7 needs.
+
+    Prefect's delays are fixed beforehand; so the pause that a server has asked for is kept here.
+    """
+    time.sleep(_pause_s(state.data))
+    return _may_pass(state.data)
+
+
+async def ais_retryable(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
+    """Tell the same of an asynchronous task, without holding up its event loop."""
+    await anyio.sleep(_pause_s(state.data))
+    return _may_pass(state.data)
+
+
+def _may_pass(error: object) -> bool:
     return isinstance(error, AnyserviceError) and error.retryable
+
+
+def _pause_s(error: object) -> float:
+    """Seconds that the server asked for (``Retry-After``), within reason."""
+    asked = error.retry_after_s if isinstance(error, UnavailableError) else None
+    return min(asked or 0.0, _LONGEST_PAUSE_S)
 
 
 # Nothing is cached: a status must be fresh, and a change that comes out of a cache did not happen.
@@ -75,8 +96,11 @@ def pair(define: Callable[P, Ask[T]], *, named: RunName, options: Mapping[str, A
     name = define.__name__.strip("_")
     ask.__qualname__, aask.__qualname__ = name, f"a{name}"  # what tells them apart as background tasks
 
-    settings: dict[str, Any] = {"name": name, "task_run_name": named, **options}
-    return task(ask, **settings), task(aask, **settings)
+    settings: dict[str, Any] = {"name": name, "task_run_name": named, "tags": {"anyservice"}, **options}
+    asettings = (
+        {**settings, "retry_condition_fn": ais_retryable} if "retry_condition_fn" in options else settings
+    )
+    return task(ask, **settings), task(aask, **asettings)
 
 
 def answer(ask: Ask[T]) -> T:

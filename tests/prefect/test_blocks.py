@@ -12,7 +12,7 @@ from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 
 import prefect_tasks
 from anyservice_core import ConfigError
-from prefect_tasks import AnyserviceCredentials
+from prefect_tasks import AnyserviceCredentials, ServiceRollout
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(240)]
 
@@ -20,13 +20,20 @@ TOKEN = "aph0_secret"
 
 
 class TestStandards(BlockStandardTestSuite):
-    """Prefect's own suite for blocks, but for the logo: it would be fetched from the network."""
+    """Prefect's own suite for blocks, for all that we have, but for the logo: it would be fetched from the network."""
 
     test_has_a_valid_image = None  # type: ignore[assignment]
 
-    @pytest.fixture
-    def block(self) -> type[Block]:
-        return AnyserviceCredentials
+    @pytest.fixture(params=[AnyserviceCredentials, ServiceRollout])
+    def block(self, request: pytest.FixtureRequest) -> type[Block]:
+        block: type[Block] = request.param
+        return block
+
+
+def test_every_block_that_the_package_has_is_held_to_the_standards() -> None:
+    """A new block cannot slip by the suite."""
+    found = {one for one in vars(prefect_tasks).values() if isinstance(one, type) and issubclass(one, Block)}
+    assert found == {AnyserviceCredentials, ServiceRollout}
 
 
 def test_what_is_given_goes_to_the_client() -> None:

@@ -13,8 +13,8 @@ from prefect.states import Failed
 
 import prefect_tasks
 from anyservice_core import ConfigError, NotFoundError, RolledBackError, TransportError, UnavailableError
-from prefect_tasks import aio, tasks
-from prefect_tasks.pairs import is_retryable
+from prefect_tasks import aio, pairs, tasks
+from prefect_tasks.pairs import ais_retryable, is_retryable
 
 pytestmark = pytest.mark.prefect
 
@@ -46,7 +46,8 @@ def test_nothing_is_cached_and_no_change_is_made_twice(name: str) -> None:
         assert task.cache_policy is NO_CACHE
         assert task.persist_result is False
         assert (task.retries == 0) is (name in NEVER_AGAIN)
-        assert task.retries == 0 or task.retry_condition_fn is is_retryable
+        assert task.retries == 0 or task.retry_condition_fn in {is_retryable, ais_retryable}
+        assert task.tags == {"anyservice"}
 
 
 def test_every_task_can_be_imported_from_the_package() -> None:
@@ -75,3 +76,20 @@ def test_a_task_is_tried_again_only_where_that_may_help(error: Exception, again:
 def test_the_condition_is_a_plain_function() -> None:
     """Prefect 3.7 silently turns retries off for any other kind of callable."""
     assert inspect.isfunction(is_retryable)
+
+
+@pytest.mark.anyio
+async def test_the_pause_that_a_server_asks_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry-After holds for Prefect's retries as for the core's own, in both colours, within reason."""
+    kept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        kept.append(seconds)
+
+    monkeypatch.setattr(pairs.time, "sleep", kept.append)
+    monkeypatch.setattr(pairs.anyio, "sleep", sleep)
+    for asked in (90.0, 1e9, None):
+        busy = Failed(data=UnavailableError("busy", status=503, retry_after_s=asked))
+        assert is_retryable(tasks.status, RUN, busy)
+        assert await ais_retryable(aio.status, RUN, busy)
+    assert kept == [90.0, 90.0, 600.0, 600.0, 0.0, 0.0]
