@@ -21,7 +21,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -262,7 +262,11 @@ def parse_stat(text: str) -> dict[str, dict[str, str]]:
     return {f"{row['pxname']}/{row['svname']}": row for row in rows if row["svname"] in SLOTS}
 
 
-def parse_table(text: str) -> dict[str, int]:
-    """Read ``show table unanswered``: how often each seat gave no answer."""
+def parse_table(text: str) -> dict[str, list[int]]:
+    """Read ``show table``: the counters of each seat."""
     rows = (dict(word.split("=", 1) for word in line.split() if "=" in word) for line in text.splitlines())
-    return {row["key"]: int(row["gpc0"]) for row in rows if "key" in row and "gpc0" in row}
+    return {row["key"]: [*_counters(row)] for row in rows if "key" in row and "gpc0" in row}
+
+
+def _counters(row: Mapping[str, str]) -> Iterator[int]:
+    return (int(row[name]) for number in range(100) if (name := f"gpc{number}") in row)

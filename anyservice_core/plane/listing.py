@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -148,6 +148,8 @@ def prometheus(traffic: Iterable[TrafficWire]) -> str:
         "# TYPE anyservice_requests_total counter",
         "# HELP anyservice_weight_percent Share of the traffic that a version is meant to get.",
         "# TYPE anyservice_weight_percent gauge",
+        "# HELP anyservice_latency_seconds How long a version took to begin its answer.",
+        "# TYPE anyservice_latency_seconds histogram",
     ]
     for service in traffic:
         for version in service.versions:
@@ -158,7 +160,20 @@ def prometheus(traffic: Iterable[TrafficWire]) -> str:
                 f'anyservice_requests_total{{{labels},code="{code}"}} {count}'
                 for code, count in sorted(version.responses.items())
             ]
+            lines += _histogram("anyservice_latency_seconds", labels, version.took)
     return "\n".join(lines) + "\n"
+
+
+def _histogram(name: str, labels: str, took: Mapping[str, int]) -> Iterator[str]:
+    """Give the buckets, the count and the sum; nothing for a version that has answered nobody."""
+    if "count" not in took:
+        return
+    ends = sorted(int(key.removeprefix("le_")) for key in took if key.startswith("le_"))
+    for end in ends:
+        yield f'{name}_bucket{{{labels},le="{end / 1000:g}"}} {took[f"le_{end}"]}'
+    yield f'{name}_bucket{{{labels},le="+Inf"}} {took["count"]}'
+    yield f"{name}_count{{{labels}}} {took['count']}"
+    yield f"{name}_sum{{{labels}}} {took.get('sum_ms', 0) / 1000:g}"
 
 
 def _quoted(text: str) -> str:

@@ -28,7 +28,7 @@ from anyservice_core.plane.router_config import (
     structure,
 )
 from anyservice_core.plane.router_moves import commands, desired
-from anyservice_core.plane.router_tally import Reading, SlotCounters, Tally, attach, counted, fold
+from anyservice_core.plane.router_tally import Reading, SlotCounters, Tally, attach, counted, fold, told_apart
 
 __all__ = ["Route", "Router", "Server", "Slot", "SlotCounters"]
 
@@ -72,7 +72,9 @@ class Router:
         self._keep(fold(self._tally, readings))
         sessions = {seat: sum(r.sessions.get(seat, 0) for r in readings) for seat in self._tally.totals}
         return [
-            SlotCounters(seat[:-2], _slot(seat), total.incarnation, sessions[seat], dict(total.responses))
+            SlotCounters(
+                seat[:-2], _slot(seat), total.incarnation, sessions[seat], *told_apart(total.responses)
+            )
             for seat, total in self._tally.totals.items()
         ]
 
@@ -146,11 +148,13 @@ class Router:
 
     def _read_worker(self, pid: int) -> Reading:
         session = self._proxy.session()
-        unanswered = parse_table(self._proxy.tell(pid, ["show table unanswered"]))
+        unanswered, took = (
+            parse_table(self._proxy.tell(pid, [f"show table {name}"])) for name in ("unanswered", "took")
+        )
         stats = parse_stat(self._proxy.tell(pid, ["show stat"]))
         return Reading(
             worker=f"{session.sid}-{session.start_ticks}-{pid}" if session else str(pid),
-            counts={seat: counted(row, unanswered.get(seat, 0)) for seat, row in stats.items()},
+            counts={s: counted(row, unanswered.get(s, [0])[0], took.get(s, [])) for s, row in stats.items()},
             sessions={seat: int(row["scur"] or 0) for seat, row in stats.items()},
         )
 

@@ -19,6 +19,8 @@ Lines that were paid for:
 * ``stopping``: after a reload the old worker still holds its clients' idle connections, but its weights
   and addresses can be changed no more. What comes in on them goes to the port itself, where the new
   worker listens, and so by the present weights.
+* the table ``took``: how many answers began within so many milliseconds, for a histogram. HAProxy itself
+  knows but the mean of the last thousand.
 * the table ``unanswered``: HAProxy's own ``eresp`` counts some failures twice and connection failures
   not at all. Here each answer that HAProxy had to make up counts once, at the seat that failed last.
 """
@@ -35,6 +37,7 @@ from typing import Literal, TypeAlias
 from anyservice_core.errors import ConfigError
 
 __all__ = [
+    "BUCKETS_MS",
     "NOBODY",
     "SLOTS",
     "TOKENS",
@@ -51,6 +54,8 @@ __all__ = [
 Slot: TypeAlias = Literal["a", "b"]
 SLOTS: tuple[Slot, Slot] = ("a", "b")
 TOKENS, VERSIONS = "tokens.map", "versions.map"
+# Upper ends of the histogram's buckets, in milliseconds; after them come all answers, and the sum of their times.
+BUCKETS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000)
 NOBODY = "-"  # an empty seat's version
 NOWHERE = ("127.0.0.1", 1)  # an empty seat's address
 
@@ -156,7 +161,7 @@ def _service(route: Route) -> str:
     name = route.service_id
     door = "" if route.token is None else _DOOR.format(name=name)
     servers = "".join(_server(slot, route.servers.get(slot)) for slot in SLOTS)
-    return _SERVICE.format(name=name, port=route.port, door=door, servers=servers)
+    return _SERVICE.format(name=name, port=route.port, door=door, servers=servers, took=_TOOK)
 
 
 def _server(slot: Slot, server: Server | None) -> str:
@@ -194,6 +199,18 @@ backend unanswered
     stick-table type string len 128 size 1m store gpc(1)
 """
 
+_HEAD += f"""
+backend took
+    stick-table type string len 128 size 1m store gpc({len(BUCKETS_MS) + 2})
+"""
+_TOOK = "".join(
+    f"    http-response sc-inc-gpc({number},2) if {{ var(txn.ms) -m int le {most} }}\n"
+    for number, most in enumerate(BUCKETS_MS)
+) + (
+    f"    http-response sc-inc-gpc({len(BUCKETS_MS)},2)\n"
+    f"    http-response sc-add-gpc({len(BUCKETS_MS) + 1},2) var(txn.ms)\n"
+)
+
 _DOOR = """\
     http-request set-var(txn.want) str({name}),map(tokens.map)
     http-request set-var(txn.also) str({name}/2),map(tokens.map)
@@ -218,10 +235,14 @@ backend {name}
     acl pinned_a req.hdr(x-anyservice-version),strcmp(txn.a) eq 0
     acl pinned_b req.hdr(x-anyservice-version),strcmp(txn.b) eq 0
     http-request return status 404 content-type application/json string '{{"detail":"no such version takes requests here"}}' if pinned !pinned_a !pinned_b
+    http-request set-var(txn.began) date(0,ms)
     http-request track-sc0 str({name}/a) table unanswered
     http-request track-sc1 str({name}/b) table unanswered
     http-response set-var(txn.answered) bool(true)
-    http-after-response sc-inc-gpc(0,0) if {{ srv_name a }} !{{ var(txn.answered) -m bool }}
+    http-response track-sc2 str({name}/a) table took if {{ srv_name a }}
+    http-response track-sc2 str({name}/b) table took if {{ srv_name b }}
+    http-response set-var(txn.ms) date(0,ms),sub(txn.began)
+{took}    http-after-response sc-inc-gpc(0,0) if {{ srv_name a }} !{{ var(txn.answered) -m bool }}
     http-after-response sc-inc-gpc(0,1) if {{ srv_name b }} !{{ var(txn.answered) -m bool }}
     http-after-response set-header x-anyservice-version %[var(txn.a)] if {{ srv_name a }}
     http-after-response set-header x-anyservice-version %[var(txn.b)] if {{ srv_name b }}

@@ -17,16 +17,28 @@ When another version takes a seat, its total starts at zero with another ``incar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
-from anyservice_core.plane.router_config import Slot
+from anyservice_core.plane.router_config import BUCKETS_MS, Slot
 
-__all__ = ["Counts", "Reading", "SlotCounters", "Tally", "Total", "attach", "counted", "fold"]
+__all__ = [
+    "TOOK",
+    "Counts",
+    "Reading",
+    "SlotCounters",
+    "Tally",
+    "Total",
+    "attach",
+    "counted",
+    "fold",
+    "told_apart",
+]
 
 Counts: TypeAlias = Mapping[str, int]
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+TOOK = (*(f"le_{ms}" for ms in BUCKETS_MS), "count", "sum_ms")
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,8 @@ class SlotCounters:
     ``responses`` counts by class, ``2xx`` and so on; ``none`` are the requests that the version was
     given and did not answer: it broke off, took too long or refused the connection. A refused request
     that the other seat then answered counts here as ``none`` and there by its answer. A response that
-    broke off in its body counts by its status. ``sessions`` are the requests under way.
+    broke off in its body counts by its status. ``sessions`` are the requests under way. ``took`` counts the
+    answers that began within so many milliseconds: ``le_5`` and so on, ``count`` all, ``sum_ms`` their times.
     """
 
     service_id: str
@@ -44,6 +57,7 @@ class SlotCounters:
     incarnation: str
     sessions: int
     responses: Counts
+    took: Counts = field(default_factory=dict)
 
     @property
     def errors(self) -> int:
@@ -86,10 +100,17 @@ class Tally:
         return cls(totals, data.get("seen", {}))
 
 
-def counted(stat: Mapping[str, str], unanswered: int) -> dict[str, int]:
-    """Give the counts of a seat from its line in ``show stat`` and its entry in the table."""
+def counted(stat: Mapping[str, str], unanswered: int, took: Sequence[int] = ()) -> dict[str, int]:
+    """Give the counts of a seat from its line in ``show stat`` and its entries in the two tables."""
     classes = {name: int(stat.get(f"hrsp_{name}") or 0) for name in CLASSES}
-    return {**classes, "none": unanswered + int(stat.get("wredis") or 0)}
+    answered = {**classes, "none": unanswered + int(stat.get("wredis") or 0)}
+    return {**answered, **dict(zip(TOOK, took, strict=False))}
+
+
+def told_apart(counts: Counts) -> tuple[dict[str, int], dict[str, int]]:
+    """Give the answers by class, and how long they took."""
+    took = {name: n for name, n in counts.items() if name in TOOK}
+    return {name: n for name, n in counts.items() if name not in TOOK}, took
 
 
 def fold(tally: Tally, readings: list[Reading]) -> Tally:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from anyservice_core.plane.router import Slot, SlotCounters
+from anyservice_core.plane.router_tally import told_apart
 from anyservice_core.plane.store import Store
 
 __all__ = ["Ledger", "difference"]
@@ -49,8 +50,9 @@ class Ledger:
         key = f"{counter.service_id}/{counter.slot}"
         mark = self._marks.get(key, {})
         same_life = mark.get("incarnation") == counter.incarnation
-        gained = difference(counter.responses, mark.get("responses", {}) if same_life else {})
-        self._marks[key] = {"incarnation": counter.incarnation, "responses": dict(counter.responses)}
+        counts = {**counter.responses, **counter.took}
+        gained = difference(counts, mark.get("responses", {}) if same_life else {})
+        self._marks[key] = {"incarnation": counter.incarnation, "responses": counts}
         return gained
 
 
@@ -60,8 +62,10 @@ def difference(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, i
 
 
 def _added(total: Mapping[str, Any], gained: Mapping[str, int]) -> dict[str, Any]:
-    responses = {key: total.get("responses", {}).get(key, 0) + n for key, n in gained.items()}
+    before = {**total.get("responses", {}), **total.get("took", {})}
+    responses, took = told_apart({key: before.get(key, 0) + n for key, n in gained.items()})
     return {
+        "took": took,
         "requests": sum(responses.values()),
         "errors": responses.get("5xx", 0) + responses.get("none", 0),
         "responses": responses,

@@ -8,6 +8,7 @@ import pytest
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.daemon import PlaneSettings
 from anyservice_core.plane.reconcile import Options
+from anyservice_core.plane.router import SlotCounters
 from anyservice_core.testing import HOST, TOKEN, FakePlane
 from tests.plane.api import apply, served
 
@@ -165,3 +166,28 @@ def test_a_ladder_rises_to_100(tmp_path, ladder):
     """A ladder that does not end with all of the traffic, or falls, is refused before anything starts."""
     with pytest.raises(PlaneError, match="ladder"):
         PlaneSettings(state_dir=tmp_path, ladder=ladder)
+
+
+def test_how_long_answers_took_is_a_histogram(http, plane, service):
+    """Prometheus reads buckets in seconds, their count and their sum, added up over readings."""
+    took = {"le_5": 1, "le_10000": 3, "count": 3, "sum_ms": 90}
+    version = plane.version_id("v1")
+    seats = {(service.rpartition("/")[2], "a"): version}
+    for times in (1, 2):
+        counts = {key: n * times for key, n in took.items()}
+        reading = SlotCounters(service.rpartition("/")[2], "a", "life", 0, {"2xx": 3 * times}, counts)
+        plane._loop._ledger.enter([reading], seats)
+    lines = http.get("/metrics").text.splitlines()
+    found = [line for line in lines if line.startswith("anyservice_latency_seconds")]
+    label = f'service="svc",version="v1",version_id="{version}"'
+    assert found == [
+        f'anyservice_latency_seconds_bucket{{{label},le="0.005"}} 2',
+        f'anyservice_latency_seconds_bucket{{{label},le="10"}} 6',
+        f'anyservice_latency_seconds_bucket{{{label},le="+Inf"}} 6',
+        f"anyservice_latency_seconds_count{{{label}}} 6",
+        f"anyservice_latency_seconds_sum{{{label}}} 0.18",
+    ]
+    (shown,) = http.get(f"/plane/v1/services/{service.rpartition('/')[2]}/traffic").json()["result"][
+        "versions"
+    ]
+    assert (shown["requests"], shown["responses"], shown["took"]["sum_ms"]) == (6, {"2xx": 6}, 180)

@@ -252,6 +252,24 @@ def test_without_the_token_nobody_gets_in(router, port, one, headers):
     assert counters(router).requests == 0
 
 
+def test_answers_are_counted_by_how_long_they_took(router, port, one, two):
+    """Each version has a histogram of its own, that goes on over a reload."""
+    seats = {"a": one.server(100), "b": two.server(0)}
+    router.apply([Route("svc", port, None, seats)])
+    for _ in range(20):
+        assert get(port)[0] == 200
+    before = {c.slot: c for c in router.counters()}
+    router.apply([Route("svc", port, None, seats), Route("other", free_port(), None, seats)])
+    for _ in range(5):
+        assert get(port)[0] == 200
+    took = {c.slot: c.took for c in router.counters() if c.service_id == "svc"}
+    assert (before["a"].took["count"], took["a"]["count"], took["b"].get("count", 0)) == (20, 25, 0)
+    assert took["a"]["le_10000"] == 25
+    assert took["a"]["le_5"] <= took["a"]["le_10"] <= took["a"]["le_25"]
+    assert {"2xx", "none"} <= set(before["a"].responses)
+    assert before["a"].requests == 20
+
+
 def test_a_second_token_lets_in_as_well(router, port, one):
     """While clients change over, both tokens work; then the first is gone, without a reload."""
     seat = {"a": one.server(100), "b": None}

@@ -6,7 +6,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyservice_core.plane.router_tally import Reading, Tally, attach, counted, fold
+from anyservice_core.plane.router_tally import Reading, Tally, attach, counted, fold, told_apart
 
 SEAT = "svc/a"
 
@@ -75,3 +75,16 @@ def test_refused_and_broken_requests_are_none():
     """No answer is one kind of response: broken off (the table) or refused (redispatched)."""
     stat = {"hrsp_2xx": "5", "hrsp_5xx": "2", "wredis": "3", "hrsp_1xx": "", "eresp": "9"}
     assert counted(stat, 4) == {"1xx": 0, "2xx": 5, "3xx": 0, "4xx": 0, "5xx": 2, "none": 7}
+
+
+def test_answers_and_their_times_are_told_apart():
+    """A seat's line and its two entries become one count each, and answers are not counted with buckets."""
+    counts = counted({"hrsp_2xx": "3", "wredis": "1"}, 2, [1, 2, *[3] * 8, 3, 40])
+    answers, took = told_apart(counts)
+    assert answers == {"1xx": 0, "2xx": 3, "3xx": 0, "4xx": 0, "5xx": 0, "none": 3}
+    assert (took["le_5"], took["le_10"], took["le_10000"], took["count"], took["sum_ms"]) == (1, 2, 3, 3, 40)
+
+
+def test_a_seat_without_an_entry_has_no_times():
+    """Before its first answer a version has no histogram."""
+    assert told_apart(counted({}, 0))[1] == {}

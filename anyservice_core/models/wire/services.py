@@ -172,7 +172,11 @@ class RollbackService(Wire):
 
 
 class VersionTraffic(Wire):
-    """Cumulative since the version was attached; ``errors`` are 5xx and requests without an answer."""
+    """Cumulative since the version was attached; ``errors`` are 5xx and requests without an answer.
+
+    ``took`` counts the answers that began within so many milliseconds: ``le_5``, ``le_10`` and so on, ``count`` all
+    of them, and ``sum_ms`` adds up their times.
+    """
 
     version_id: str
     name: str = ""
@@ -180,6 +184,7 @@ class VersionTraffic(Wire):
     requests: int = 0
     errors: int = 0
     responses: dict[str, int] = {}
+    took: dict[str, int] = {}
 
 
 class TrafficWire(Wire):
