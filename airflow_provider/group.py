@@ -69,7 +69,7 @@ class StepOperator(RolloutOperator):
 
     def at_gate(self, context: Any, journal: Mapping[str, Any]) -> dict[str, Any]:
         """The part is over: what follows goes on from its journal."""
-        self._store(context, journal)
+        self.store(context, journal)
         result = {
             "service": self._service(context),
             "version_name": journal["version_name"],

@@ -23,11 +23,12 @@ from airflow_provider.gates import AtGateError
 from airflow_provider.hiding import HasConfig
 from airflow_provider.hooks import report
 from airflow_provider.inputs import ConfigLike, PlanLike, read_config, read_plan
+from airflow_provider.journals import HasJournal, place
 from airflow_provider.links import ReportLink, ServiceLink
-from airflow_provider.memory import EVENTS, JOURNAL, REPORT, newer
-from airflow_provider.orders import CAN_ASK, Mailbox, answered, ask
+from airflow_provider.memory import JOURNAL, REPORT, newer
+from airflow_provider.orders import CAN_ASK, answered, ask
 from airflow_provider.turns import Holder, OnConflict, claim, holder, release
-from anyservice_core import AnyserviceError, NotFoundError, RolloutError
+from anyservice_core import AnyserviceError, RolloutError
 
 if TYPE_CHECKING:
     from anyservice_core import Client, RolloutPlan, RolloutReport, ServiceConfig
@@ -40,7 +41,7 @@ __all__ = ["RolloutOperator"]
 _ASKED = "asked"
 
 
-class RolloutOperator(HasConfig, ServiceOperator):
+class RolloutOperator(HasConfig, HasJournal, ServiceOperator):
     """Brings a version to all traffic step by step, and takes it back if it is worse.
 
     Succeeds when the version serves all traffic, or did so already. A rollout that was rolled back, paused
@@ -95,7 +96,7 @@ class RolloutOperator(HasConfig, ServiceOperator):
             if self.deferrable:
                 plan.to_dict()  # what cannot be handed over shall fail before anything is deployed
             self._take_turn(context, str(config.name))
-            with self.hook.get_conn(**self._ears(context, config, order)) as client:
+            with self.hook.get_conn(**self.ears(context, config, order)) as client:
                 known = newer(journal, self.recall(context, client, config))
                 try:
                     report = self._roll_out(context, client, config, plan, known)
@@ -180,7 +181,7 @@ class RolloutOperator(HasConfig, ServiceOperator):
             trigger=RolloutTrigger(
                 conn_id=self.conn_id,
                 poll_interval_s=self.poll_interval_s,
-                mine={"version": relay.journal.version_name, **_place(relay)},
+                mine={"version": relay.journal.version_name, **place(relay)},
                 on_kill_do=self.on_kill_do,
                 relay=relay.to_dict(),
                 plan=plan.to_dict(),
@@ -194,12 +195,12 @@ class RolloutOperator(HasConfig, ServiceOperator):
 
     def resume(self, context: Any, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the triggerer has seen the end, or a gate, or that it is time to deploy; or after an answer."""
-        asked = self._pull(context, _ASKED) or {}
+        asked = self.pull(context, _ASKED) or {}
         if (order := answered(event, asked.get("gate"))) is not None:
-            return self.execute(context, self._pull(context, JOURNAL), order)
+            return self.execute(context, self.pull(context, JOURNAL), order)
         journal = (event or {}).get(JOURNAL)
         if journal:
-            self._store(context, journal)
+            self.store(context, journal)
         status = (event or {}).get("status")
         if status == "time_to_deploy":
             return self.execute(context, journal)
@@ -247,47 +248,6 @@ class RolloutOperator(HasConfig, ServiceOperator):
         context["ti"].xcom_push(REPORT, result)
         release(context["ti"], str(result.get("service")), self.conn_id)
 
-    # ── the journal: in the task state store, where Airflow has one (3.3) ──
-
-    def _ears(self, context: Any, config: ServiceConfig, order: Order | None) -> dict[str, Any]:
-        from anyservice_core.rollout.events import Event
-
-        events: list[dict[str, Any]] = list(self._pull(context, EVENTS) or ())
-
-        def hear(event: object) -> None:
-            report(event)
-            if isinstance(event, Event):
-                events.append(event.to_dict())
-
-        def keep(_key: str, journal: Journal) -> None:
-            self.mine = {"version": journal.version_name, **_place(config)}
-            self._store(context, journal.model_dump(mode="json"))
-            context["ti"].xcom_push(EVENTS, events)
-            self.saved(journal)
-
-        mailbox = Mailbox(str(config.name), self.conn_id, *([order] if order else ()))
-        return {"on_report": hear, "on_save": keep, "on_orders": mailbox.look}
-
-    def saved(self, journal: Journal) -> None:
-        """Be told of each journal that is saved in the worker."""
-
-    def recall(self, context: Any, client: Client, config: ServiceConfig) -> Any:
-        """What an earlier try has kept. A cleared task believes it only if its version is still there."""
-        store = context.get("task_state_store")
-        journal = store.get(JOURNAL) if store is not None else None
-        if not journal or journal.get("known_bad") or not _cleared(context["ti"], self.retries):
-            return journal
-        return journal if _live(client, config, journal) else None
-
-    def _store(self, context: Any, journal: Mapping[str, Any]) -> None:
-        store = context.get("task_state_store")
-        if store is not None:
-            store.set(JOURNAL, dict(journal))
-        context["ti"].xcom_push(JOURNAL, dict(journal))
-
-    def _pull(self, context: Any, key: str) -> Any:
-        return context["ti"].xcom_pull(task_ids=self.task_id, key=key)
-
 
 def _checked(plan: PlanLike) -> PlanLike:
     """A mapping would be rendered, and ``{{ version.id }}`` in a query is the plan's own: so it is read at once."""
@@ -296,28 +256,6 @@ def _checked(plan: PlanLike) -> PlanLike:
     from anyservice_core import RolloutPlan
 
     return RolloutPlan.parse(plan)
-
-
-def _place(of: Relay | ServiceConfig) -> dict[str, Any]:
-    name = getattr(of, "service", None) or getattr(of, "name", None)
-    return {"name": name, "cloud": of.cloud, "project": of.project}
-
-
-def _cleared(ti: Any, retries: int | None) -> bool:
-    """Whether this is the first try since the task was cleared: clearing grants all ``retries`` anew."""
-    try:
-        return bool(ti.try_number == ti.max_tries - (retries or 0) + 1)
-    except (AttributeError, TypeError):
-        return False
-
-
-def _live(client: Client, config: ServiceConfig, journal: Mapping[str, Any]) -> bool:
-    """Whether the service still has the version that the journal is about."""
-    try:
-        status = client.status(str(config.name), cloud=config.cloud, project=config.project)
-    except NotFoundError:
-        return False
-    return status.version(str(journal.get("version_name"))) is not None
 
 
 def _longest(plan: RolloutPlan) -> timedelta | None:
