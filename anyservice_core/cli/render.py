@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from anyservice_core.cli import yamltext
 from anyservice_core.cli.manners import manners, width
 
 if TYPE_CHECKING:
@@ -49,10 +50,8 @@ def show(content: Any) -> None:
     """Plain values as JSON if that is asked for, else as YAML."""
     if manners().output == "json":
         click.echo(json.dumps(content, indent=2))
-        return
-    import yaml
-
-    click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000).rstrip())
+    else:
+        click.echo(yamltext.dump(content))
 
 
 def show_id(fields: dict[str, Any]) -> None:
