@@ -78,13 +78,18 @@ def _show_event(service: Service, event: Event) -> dict[str, Any]:
         "id": f"evt_{event.number}",
         "created_at": moment(event.at).isoformat(),
         "origin": _ORIGINS.get(event.kind, "SERVICE"),
-        "level": next((level for word, level in _LOUD.items() if word in event.message), "INFO"),
+        "level": "ERROR" if event.kind == "fail" else _LOUD.get(_leads_to(event.message), "INFO"),
         "message": event.message,
         "service_id": event.service_id,
         "service_version_id": event.version_id,
         "service_version_name": names.get(event.version_id or ""),
         "metadata": {"kind": event.kind},
     }
+
+
+def _leads_to(message: str) -> str:
+    """Give the last word before the reason: the state that something came into."""
+    return message.partition(":")[0].rpartition(" ")[2]
 
 
 # ── versions ────────────────────────────────────────────────────────────────

@@ -222,7 +222,15 @@ def differences(before: Service, after: Service, now: float) -> list[Event]:
             events.append(Event(after.id, now, "update", f"{version.name} runs its new code", version.id))
         if old is not None and old.weight != version.weight:
             events.append(Event(after.id, now, "weight", f"{version.name} at {version.weight} %", version.id))
-    return events
+    gone = known.keys() - {version.id for version in after.versions}
+    return [
+        *events,
+        *(
+            Event(after.id, now, "version", f"{v.name} TERMINATED", v.id)
+            for v in before.versions
+            if v.id in gone
+        ),
+    ]
 
 
 def _router_news(before: Service, after: Service) -> str:

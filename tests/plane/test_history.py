@@ -109,6 +109,21 @@ def test_a_rollout_that_took_too_long_is_told_by_service_and_events(http, plane,
     (told,) = events(http, service, message="longer than")["results"]
     assert told["message"].startswith("ROLLING_OUT -> ROLLING_BACK: Version 'v2'")
     assert told["level"] == "WARNING"
+    every = {event["message"]: event["level"] for event in events(http, service)["results"]}
+    assert every["ROLLING_BACK -> RUNNING"] == "INFO"
+    assert "v2 TERMINATED" in every
+
+
+def test_what_is_wrong_is_loud(http, plane, service):
+    """An application that falls ill is an error in the record, with its own words; its healing is none."""
+    plane.sicken("v1", "health check failed")
+    plane.advance(1)
+    plane.heal("v1")
+    plane.advance(1)
+    loud = [
+        event["message"] for event in events(http, service, level="error", ascending_order=True)["results"]
+    ]
+    assert loud == ["RUNNING -> UNHEALTHY", "v1 UNHEALTHY: health check failed"]
 
 
 @pytest.mark.parametrize(("percent", "told"), [(50, 1), (0, 1), (100, 0), (None, 0)])
