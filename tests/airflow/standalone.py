@@ -81,6 +81,7 @@ class Standalone:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     token: str = field(default="", repr=False)
+    parts: list[subprocess.Popen[bytes]] = field(default_factory=list, repr=False)
 
     @property
     def state(self) -> Path:
@@ -122,9 +123,11 @@ class Standalone:
     def spawn(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a part of Airflow, in a session of its own."""
         with (self.folder / f"{command[0]}.log").open("ab") as log:
-            return subprocess.Popen(
+            part = subprocess.Popen(
                 ["airflow", *command], env=self.env, stdout=log, stderr=log, start_new_session=True
             )
+        self.parts.append(part)
+        return part
 
     def start(self) -> None:
         dags = self.folder / "airflow" / "dags"
@@ -146,14 +149,14 @@ class Standalone:
         return False
 
     def stop(self) -> None:
-        """End all that was started: the group, by its own id."""
-        if self.process is None:
-            return
+        """End all that was started, by its own ids: kindly, then what is left of it."""
         for sign in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(20)
+            for part in self.parts:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(part.pid, sign)
+            for part in self.parts:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    part.wait(20)
         for pid in self.processes(""):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
