@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from anyservice_core.rollout.duration import Duration
 from anyservice_core.rollout.ladders import ladder
@@ -77,7 +77,9 @@ def _approval(value: Any) -> Any:
 
 
 # ``true`` is an approval without a timeout.
-_Approval: TypeAlias = Annotated[Approval | None, BeforeValidator(_approval)]
+_Approval: TypeAlias = Annotated[
+    Approval | None, BeforeValidator(_approval, json_schema_input_type=Approval | bool | None)
+]
 
 
 class Step(Part):
@@ -95,6 +97,22 @@ class Step(Part):
     approval: _Approval = None
 
 
+# The short forms are spelled out before; a form that is drawn from the schema shall offer them too.
+_Steps: TypeAlias = Annotated[
+    tuple[Step, ...],
+    BeforeValidator(lambda steps: steps, json_schema_input_type=tuple[Step | int, ...] | str),
+]
+
+
+def _with_bake(schema: dict[str, Any]) -> None:
+    bake = {
+        "title": "Bake",
+        "description": "How long each step is watched that does not say so itself.",
+        "anyOf": [{"type": "number"}, {"type": "string"}],
+    }
+    schema["properties"] = {"steps": schema["properties"]["steps"], "bake": bake, **schema["properties"]}
+
+
 class RolloutPlan(Part):
     """A progressive rollout. Durations are seconds, or texts such as ``15m``.
 
@@ -109,7 +127,9 @@ class RolloutPlan(Part):
     being over. ``on_drift``: when someone else moved the weight.
     """
 
-    steps: tuple[Step, ...]
+    model_config = ConfigDict(json_schema_extra=_with_bake)
+
+    steps: _Steps
     metrics: tuple[Metric, ...] = ()
     progress_deadline: Duration = 1_800.0
     on_failure: OnTrouble = OnTrouble.ROLLBACK
