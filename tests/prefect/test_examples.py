@@ -186,3 +186,67 @@ def test_a_cancelled_run_leaves_the_service_and_says_how_to_go_on(stage: Stage, 
     assert canary.weight == 50
     with stage.client() as client:
         client.rollback("hello")
+
+
+def test_a_cancelled_run_takes_the_canary_back_where_that_was_chosen(stage: Stage, served: UUID) -> None:
+    """With `on_kill` the same cancellation ends with all the traffic on the version before."""
+    config, plan = stage.write("v5", bake="10m")
+    parameters = {"config": config, "plan": plan, "on_kill": "rollback"}
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run_from_deployment(served, parameters=parameters)
+        until(lambda: (canary := stage.status().canary_version) and canary.weight == 50, "the canary at 50 %")
+        client.set_flow_run_state(run.id, Cancelling(), force=True)
+        until(lambda: stage.status().canary_version is None, "the way back")
+        until(
+            lambda: (state := client.read_flow_run(run.id).state) and state.is_cancelled(), "the cancellation"
+        )
+    assert stage.status().state == "RUNNING"
+
+
+def suspended(client: Any, run: Any) -> bool:
+    state = client.read_flow_run(run.id).state
+    assert state is None or not state.is_final(), state
+    return state is not None and state.name == "Suspended"
+
+
+def ended(client: Any, run: Any) -> Any:
+    state = client.read_flow_run(run.id).state
+    return state if state is not None and state.is_final() else None
+
+
+def test_a_suspended_run_goes_on_with_the_answer_in_another_process(stage: Stage, served: UUID) -> None:
+    """No process waits for the yes; the one that comes with it adopts the canary, and there is one deploy in all."""
+    config, _ = stage.write("v6")
+    plan = {"steps": [50], "bake": "1s", "promotion": True}
+    parameters = {"config": config, "plan": plan, "gates": "suspend"}
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run_from_deployment(served, parameters=parameters)
+        until(lambda: suspended(client, run), "the question")
+        canary = stage.status().canary_version
+        client.resume_flow_run(run.id, {"decision": "approve", "by": "ann"})
+        state = until(lambda: ended(client, run), "the promotion")
+    assert state.is_completed(), state
+    primary = stage.status().primary_version
+    assert canary is not None
+    assert primary is not None
+    assert primary.id == canary.id
+
+
+def test_a_suspended_run_that_nobody_answers_is_woken_and_ends_as_the_plan_says(
+    stage: Stage, served: UUID
+) -> None:
+    """An alarm, a run of the same deployment, resumes it when its time is up; then the canary is taken back."""
+    config, _ = stage.write("v7")
+    gate = {"timeout": "15s", "on_timeout": "rollback"}
+    parameters = {
+        "config": config,
+        "plan": {"steps": [50], "bake": "1s", "promotion": gate},
+        "gates": "suspend",
+    }
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run_from_deployment(served, parameters=parameters)
+        until(lambda: suspended(client, run), "the question")
+        state = until(lambda: ended(client, run), "the end")
+    assert state.is_failed()
+    assert "nobody approved" in str(state.message)
+    assert stage.status().canary_version is None

@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 from prefect import flow, get_client
 from prefect.client.schemas.objects import State
-from prefect.exceptions import ParameterTypeError
+from prefect.exceptions import ParameterTypeError, PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL
 from pydantic import PrivateAttr, SecretStr
@@ -327,8 +327,12 @@ def test_a_name_without_a_block_fails_the_run(good: ServiceConfig, plan: Rollout
 
 def test_it_can_be_put_on_a_schedule() -> None:
     """A deployment takes schedule and parameters, and the server checks a run's parameters by the same schema."""
-    steps = [{"weight": 5, "bake": 900}, {"weight": 25, "bake": 900}]
-    parameters = {"config": "service.yaml", "plan": {"steps": steps}, "credentials": "team"}
+    plan = {
+        "steps": [5, {"weight": 25, "bake": "1h"}],
+        "bake": "15m",
+        "promotion": True,
+    }  # the short forms too
+    parameters = {"config": "service.yaml", "plan": plan, "credentials": "team"}
     deployment: Any = progressive_deploy.to_deployment(
         name="nightly", cron="0 9 * * mon-thu", parameters=parameters
     )
@@ -336,6 +340,8 @@ def test_it_can_be_put_on_a_schedule() -> None:
     with get_client(sync_client=True) as client:
         known: Any = client.read_deployment(made)
         run = client.create_flow_run_from_deployment(made, parameters={"force": True})
+        with pytest.raises(PrefectHTTPStatusError, match="409|422"):
+            client.create_flow_run_from_deployment(made, parameters={"plan": {"steps": [{"weight": "many"}]}})
     assert known.schedules[0].schedule.cron == "0 9 * * mon-thu"
     assert set(known.parameter_openapi_schema["properties"]) == {
         *("config", "plan", "credentials", "force", "gates", "on_kill")
