@@ -8,7 +8,13 @@ it, the canary becomes primary. The plane rolls back, with the reason as the ser
 * it has been UNHEALTHY for ``sick_canary_s`` and the rollout is automatic (whoever holds one, decides);
 * the rollout takes longer than ``rollout_limit_s``, counted from the deploy that brought the canary.
 
-The last two wait while that would end all service: the canary answers and the primary does not.
+The last two wait while that would end all service: the canary answers and the primary does not. A split that
+is meant to stay (``several``) has no limit.
+
+``max_surge_percent`` has no meaning here. It bounds how much more capacity there may be than the service has
+while versions change, and a version on this plane has one host that is there as a whole or not at all: with
+less than one beside the old there is no new version to send traffic to. So each runs with all that it asks
+for, and events and checklist say so where less than 100 was asked for.
 """
 
 from __future__ import annotations

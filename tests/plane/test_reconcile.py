@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -213,6 +215,7 @@ class Plane(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.world = World()
+        self.world.options = replace(self.world.options, rollout_limit_s=40, sick_canary_s=5, steady_s=10)
         self.world.deploy("v0")
         self.number = 0
 
@@ -254,9 +257,29 @@ class Plane(RuleBasedStateMachine):
         if running := sorted(self.world.running()):
             self.world.hosts[data.draw(st.sampled_from(running))] = Observed(EngineState.GONE)
 
-    @rule(times=st.integers(1, 30))
+    @rule(data=st.data())
+    def sicken_a_host(self, data) -> None:
+        well = sorted(h for h, seen in self.world.hosts.items() if seen.state is EngineState.RUNNING)
+        if well:
+            host = data.draw(st.sampled_from(well))
+            self.world.hosts[host] = replace(
+                self.world.hosts[host], state=EngineState.UNHEALTHY, message="ill"
+            )
+
+    @rule(times=st.integers(1, 60))
     def tick(self, times) -> None:
-        self.world.tick(times)
+        for _ in range(times):
+            before = self.world.service
+            after = self.world.tick()
+            if before.state is S.ROLLING_OUT and after.state is S.ROLLING_BACK:
+                self.somebody_serves_still(before, after)
+
+    def somebody_serves_still(self, before, after) -> None:
+        """What the plane takes back by itself was no service, or was not the only one."""
+        assert after.error_message
+        canary = next(v for v in after.versions if v.id == before.canary.id)
+        hopeless = canary.failed or "keeps dying" in after.error_message
+        assert hopeless or after.primary.ready or not canary.ready
 
     @rule(routed=st.booleans())
     def router(self, routed) -> None:
