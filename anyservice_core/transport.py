@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -271,6 +272,7 @@ class Transport:
         self._setup = _Setup(settings, timeout_s)
         self._transport = transport
         self._made: dict[str, httpx.Client] = {}
+        self._making = threading.Lock()
         self._pid = os.getpid()
 
     def send(self, request: Request) -> Reply:
@@ -292,7 +294,7 @@ class Transport:
 
     def _clients(self) -> dict[str, httpx.Client]:
         if self._pid != os.getpid():
-            self._made, self._pid = {}, os.getpid()
+            self._made, self._making, self._pid = {}, threading.Lock(), os.getpid()
         return self._made
 
     def _inner(self) -> httpx.Client:
@@ -304,7 +306,11 @@ class Transport:
     def _client(self, which: str, hooks: dict[str, list[Any]]) -> httpx.Client:
         made = self._clients()
         if which not in made:
-            made[which] = httpx.Client(transport=self._transport, event_hooks=hooks, **self._setup.options())
+            with self._making:  # two threads must not make two: one would be forgotten with its sockets open
+                if which not in made:
+                    made[which] = httpx.Client(
+                        transport=self._transport, event_hooks=hooks, **self._setup.options()
+                    )
         return made[which]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -17,7 +18,7 @@ import httpx
 import pytest
 
 from anyservice_core import AsyncClient, Client, ConfigError, TransportError, service
-from anyservice_core.effects import Call, Now, Report, Request, Save, Sleep, Upload
+from anyservice_core.effects import Call, Now, Report, Request, Save, Sleep, Together, Upload
 from anyservice_core.errors import DecodeError
 from anyservice_core.models import ServiceConfig
 
@@ -502,6 +503,24 @@ def test_the_client_s_cloud_and_project_are_defaults(shapes):
         list(one.list(project="prj_2"))
     assert asked[0].url.params["cloud_id"] == "cld_1"
     assert [request.url.params["project_id"] for request in asked] == ["prj_1", "prj_2"]
+
+
+def test_threads_share_one_pool_of_connections(monkeypatch):
+    """Also when all of them are the first; a second pool would be forgotten, with its sockets open."""
+    made, both_here = [], threading.Barrier(2)
+
+    class Counted(httpx.Client):
+        def __init__(self, **options):
+            made.append(self)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both_here.wait(0.2)
+            super().__init__(**options)
+
+    monkeypatch.setattr(httpx, "Client", Counted)
+    transport, asked = answering(fine)
+    with client(transport) as one:
+        one.run(asking(Together([asking(Request("GET", "/a")), asking(Request("GET", "/b"))])))
+    assert (len(asked), len(made)) == (2, 1)
 
 
 def test_a_closed_client_may_be_used_again():
