@@ -27,6 +27,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        self.server.seen[f"{self.command} {self.path}"] += 1
         if self.path == "/die":
             self.close_connection = True
             return
@@ -38,6 +39,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    do_POST = do_GET
 
     def log_message(self, *args):
         pass
@@ -52,6 +55,7 @@ class Backend(http.server.ThreadingHTTPServer):
     def __init__(self, tag):
         super().__init__(("127.0.0.1", 0), Handler)
         self.tag, self.entered, self.leave = tag, threading.Event(), threading.Event()
+        self.seen = collections.Counter()
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def server(self, weight):
@@ -324,6 +328,19 @@ def test_errors_are_counted_once(router, port, one):
     counter = counters(router)
     assert (counter.responses["2xx"], counter.responses["5xx"], counter.responses["none"]) == (1, 1, 2)
     assert (counter.requests, counter.errors) == (4, 3)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_a_version_was_given_is_not_given_to_another(router, port, one, two, method):
+    """A request that broke off may have been carried out, so it is an error and is not sent twice."""
+    router.apply([route(port, one.server(50), two.server(50))])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    for _ in range(4):
+        connection.request(method, "/die", headers=TOKEN)
+        answer = connection.getresponse()
+        assert (answer.status, bool(answer.read())) == (502, True)
+    connection.close()
+    assert one.seen + two.seen == {f"{method} /die": 4}
 
 
 def test_refused_request_is_answered_by_the_other(router, port, one, two):
