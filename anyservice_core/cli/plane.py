@@ -36,6 +36,7 @@ def plane() -> None:
     \b
       anyservice plane up -d                   start it in the background
       eval "$(anyservice plane env)"           let other tools find it (Anyscale's own included)
+      anyservice plane dashboard               print a link that opens its dashboard
       anyservice deploy -f service.yaml        deploy to it
       anyservice plane down                    stop it and everything that it runs
     """
@@ -113,6 +114,7 @@ def up(
         record = control.spawn(settings)
         say(f"The plane listens on {record['host']} (pid {record['pid']}, engine {engine}).")
         say('Let other tools find it with: eval "$(anyservice plane env)"')
+        say("Look at it in a browser with: anyservice plane dashboard")
         if manners().output != "text":
             _show({name: record[name] for name in ("host", "pid", "engine")})
         return
@@ -160,6 +162,25 @@ def _status_text(record: dict[str, str], services: list[ServiceStatus]) -> None:
             version = getattr(service, f"{role}_version")
             if version:
                 click.echo(f"  {role:8}{version.name}  {version.state}  {version.weight}%")
+
+
+@plane.command()
+@click.option("--open", "opens", is_flag=True, help="Open it in the browser too.")
+@with_output("text", "json", "yaml")
+def dashboard(*, opens: bool) -> None:
+    """Print a link that opens the plane's dashboard.
+
+    It logs one browser in, once, within five minutes; the plane's token is not in it.
+    """
+    from anyservice_core.plane.dashboard.link import login_link
+
+    link = login_link(_record())
+    if manners().output == "text":
+        click.echo(link)
+    else:
+        _show({"link": link})
+    if opens and click.launch(link):
+        raise PlaneError("no browser could be started.", hint="Open the link yourself.")
 
 
 @plane.command()

@@ -7,7 +7,7 @@ health check, and an upload, whose URL is signed.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import anyio
@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from anyservice_core.errors import AnyserviceError, ApiError, RejectedError
 from anyservice_core.plane.api import Api
@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"]
 
 
-def application(api: Api) -> Starlette:
-    """Give the ASGI application that serves ``api``."""
+def application(api: Api, pages: Iterable[BaseRoute] = ()) -> Starlette:
+    """Give the ASGI application that serves ``api``, and before it what else the plane shows at its address."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -69,6 +69,7 @@ def application(api: Api) -> Starlette:
     routes = [
         Route("/healthz", health, methods=["GET"]),
         Route("/plane/v1/bundles/{name}", upload, methods=["PUT"]),
+        *pages,
         Route("/{path:path}", answer, methods=METHODS),
     ]
     handlers = {HTTPException: _unusual, Exception: _surprise}

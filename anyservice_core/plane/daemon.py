@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -154,6 +154,8 @@ def _serve(
     from anyservice_core.plane.api import Api
     from anyservice_core.plane.app import application
     from anyservice_core.plane.bundles import Bundles
+    from anyservice_core.plane.dashboard.history import History
+    from anyservice_core.plane.dashboard.pages import Dashboard
     from anyservice_core.plane.loop import Loop
     from anyservice_core.plane.router import Router
     from anyservice_core.plane.store import Store
@@ -174,23 +176,32 @@ def _serve(
     router = Router(state_dir, run_dir(state_dir))
     loop = Loop(store, bundles, engines=every, router=router, clock=time.time, options=settings.options)
     host = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
-    config = uvicorn.Config(application(api), log_level="warning", lifespan="off", access_log=False)
+    history = History(store, time.time)
+    dashboard = Dashboard(api, history, ending=lambda: server.should_exit)
+    config = uvicorn.Config(
+        application(api, dashboard.routes()), log_level="warning", lifespan="off", access_log=False
+    )
+    server = uvicorn.Server(config)
     loop.tick()  # so that the first answer already tells what was found, not what was remembered
-    with _looping(loop.tick, wake), _published(state_dir, host, token, settings.engine):
+    with (
+        _looping((history.look, loop.tick), wake),
+        _published(state_dir, host, token, settings.engine),
+    ):
         on_ready(host)
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     store.close()
 
 
 @contextlib.contextmanager
-def _looping(tick: Callable[[], None], wake: threading.Event) -> Iterator[None]:
+def _looping(ticks: Sequence[Callable[[], None]], wake: threading.Event) -> Iterator[None]:
     """Tick in a thread of its own for as long as the context lasts."""
     stopping = threading.Event()
 
     def run() -> None:
         while not stopping.is_set():
             try:
-                tick()
+                for tick in ticks:
+                    tick()
             except Exception:
                 log.exception("a tick failed; the next one starts from what is there")
             wake.wait(TICK_S)

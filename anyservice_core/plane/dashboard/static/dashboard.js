@@ -1,0 +1,322 @@
+// The dashboard: follows the plane's feed and shows it. Whatever comes from the plane is set as text, never as markup.
+
+import { bar, history, legend, patterns } from "./pictures.js";
+
+const KEY = "anyservice-key"; // the half of a session that only pages of this address can read; see sessions.py
+const ICONS = {
+  RUNNING: "✓", ROLLING_OUT: "↗", ROLLING_BACK: "↩", STARTING: "…", UPDATING: "…", UNHEALTHY: "!",
+  SYSTEM_FAILURE: "✕", TERMINATING: "…", TERMINATED: "■",
+};
+const MOODS = { RUNNING: "good", UNHEALTHY: "bad", SYSTEM_FAILURE: "bad", TERMINATED: "ended" };
+const ROLES = { primary: "primary", canary: "canary", leaving: "on its way out" };
+const main = document.getElementById("main");
+const serviceId = decodeURIComponent(location.pathname.match(/^\/services\/([^/]+)/)?.[1] ?? "") || null;
+const number = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const clock = new Intl.DateTimeFormat([], { dateStyle: "short", timeStyle: "medium" });
+
+// ── elements ──
+
+/** Give an element; children are elements or text, attributes that are null are left out. */
+function el(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value !== null && value !== false) made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+/** A name of the users' own: it may be long, of any script, and must not turn its surroundings round. */
+const named = (text) => el("bdi", {}, text);
+const when = (seconds) =>
+  el("time", { datetime: new Date(seconds * 1000).toISOString() }, clock.format(seconds * 1000));
+const state = (text) =>
+  el("span", { class: `state ${MOODS[text] ?? "busy"}` }, el("span", { "aria-hidden": "true" }, ICONS[text] ?? "?"), ` ${text}`);
+const rate = (value) => (value === null ? "–" : `${number.format(value)}/s`);
+const sum = (versions, key) =>
+  versions.some((v) => v[key] !== null) ? versions.reduce((all, v) => all + (v[key] ?? 0), 0) : null;
+
+const shown = new Map();
+
+/** Show this in its part of the page, unless it is there already; who was on something in it stays on it. */
+function show(part, content, make) {
+  const text = JSON.stringify(content);
+  const place = document.getElementById(part);
+  if (shown.get(part) === text && place.hasChildNodes()) return;
+  shown.set(part, text);
+  const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
+  place.replaceChildren(...[make(content)].flat());
+  if (focused) (document.getElementById(focused) ?? main).focus();
+}
+
+function frame(...parts) {
+  if (main.dataset.parts === parts.join()) return;
+  main.dataset.parts = parts.join();
+  main.replaceChildren(...parts.map((id) => el("section", { id, class: `part ${id}` })));
+  shown.clear();
+}
+
+// ── all services ──
+
+function list({ services, total }) {
+  frame("title", "services");
+  show("title", total, () => el("h1", {}, "Services"));
+  show("services", services, () => {
+    if (!services.length) return el("p", {}, "No services yet. ", el("code", {}, "anyservice deploy"), " makes one.");
+    const rest = total - services.length;
+    return [
+      el("ul", {}, services.map((service) => el("li", {}, card(service)))),
+      ...(rest > 0 ? [el("p", {}, `${rest} more are not shown; `, el("code", {}, "anyservice list"), " has them all.")] : []),
+    ];
+  });
+}
+
+function card(service) {
+  const serving = service.versions.filter((v) => v.state !== "TERMINATED");
+  const link = el("a", { id: `go-${service.id}`, href: `/services/${encodeURIComponent(service.id)}` }, named(service.name));
+  const errors = sum(serving, "error_rps");
+  return el(
+    "article", {},
+    el("h2", {}, link),
+    state(service.state),
+    ...(serving.length ? [bar(service.id, serving), legend(service.id, serving)] : []),
+    serving.length ? el("p", { class: "figures" }, `${rate(sum(serving, "rps"))} requests, `,
+      el("span", { class: errors ? "bad" : "" }, `${errors ? "⚠ " : ""}${rate(errors)} errors`)) : null,
+    service.error_message ? el("p", { class: "fault" }, service.error_message) : null,
+  );
+}
+
+// ── one service ──
+
+function detail(service) {
+  frame("title", "picture", "versions", "checklist", "events");
+  document.title = `${service.name} · anyservice`;
+  const { id, name, query_url, error_message, rollout, can, tags } = service;
+  show("title", { id, name, query_url, error_message, rollout, can, tags, state: service.state }, () => head(service));
+  show("picture", service.history, () => [el("h2", { id: "picture-title" }, "Traffic"), ...history(service)]);
+  show("versions", service.versions, () => versions(service));
+  show("checklist", service.checklist, () => checks(service.checklist));
+  show("events", service.events, () => events(service.events));
+}
+
+function head(service) {
+  const { rollout } = service;
+  const tags = Object.entries(service.tags).map(([key, value]) => el("li", {}, named(`${key}: ${value}`)));
+  return [
+    el("h1", {}, named(service.name)),
+    el("p", {}, state(service.state), rollout ? ` ${rollout.automatic ? "climbing by itself" : "held"} at ${rollout.percent} %` : ""),
+    el("p", { class: "faint" }, el("code", {}, service.query_url), ` · ${service.id}`),
+    tags.length ? el("ul", { class: "tags", "aria-label": "Tags" }, tags) : null,
+    service.error_message ? el("p", { class: "fault" }, el("strong", {}, "Error: "), service.error_message) : null,
+    buttons(service),
+  ].filter(Boolean);
+}
+
+function buttons(service) {
+  const canary = service.versions.find((v) => v.role === "canary");
+  const primary = service.versions.find((v) => v.role === "primary");
+  const back = el("button", { id: "rollback" }, "Roll back…");
+  back.addEventListener("click", () => ask(service, "rollback", `Roll ${service.name} back?`,
+    `Version ${primary?.name} gets all of the traffic again; ${canary?.name} ends once its requests have been answered.`, "Roll back"));
+  const end = el("button", { id: "terminate", class: "danger" }, "Terminate…");
+  end.addEventListener("click", () => ask(service, "terminate", `Terminate ${service.name}?`,
+    `All of its versions end once their requests have been answered, and ${service.query_url} answers no more.`, "Terminate"));
+  return el("div", { class: "buttons" }, service.can.rollback ? back : null, service.can.terminate ? end : null);
+}
+
+const COLUMNS = {
+  Version: (v, service) => el("span", {}, legend(service, [v], false), el("span", { class: "faint" }, ` ${ROLES[v.role]}`)),
+  State: (v) => state(v.state),
+  Weight: (v) => `${v.weight} %`,
+  Requests: (v) => rate(v.rps),
+  Errors: (v) => (v.error_rps ? el("span", { class: "bad" }, `⚠ ${rate(v.error_rps)}`) : rate(v.error_rps)),
+  "Requests in all": (v) => number.format(v.requests),
+  "Errors in all": (v) => `${number.format(v.errors)}${v.requests ? ` (${number.format((100 * v.errors) / v.requests)} %)` : ""}`,
+  "Half within": (v) => latency(v.latency_ms.p50),
+  "95 % within": (v) => latency(v.latency_ms.p95),
+};
+const latency = (ms) => (ms === null ? "–" : `${number.format(ms)} ms`);
+
+function versions({ id, versions: found }) {
+  const columns = Object.entries(COLUMNS);
+  const rows = found.map((v) => [
+    el("tr", {}, columns.map(([label, cell], n) => el(n ? "td" : "th", { "data-label": label, scope: n ? null : "row" }, cell(v, id)))),
+    v.message ? el("tr", { class: "why" }, el("td", { colspan: columns.length, class: "fault" }, named(v.name), `: ${v.message}`)) : null,
+  ]);
+  return [
+    el("h2", {}, "Versions"),
+    el("table", {},
+      el("thead", {}, el("tr", {}, columns.map(([label]) => el("th", { scope: "col" }, label)))),
+      el("tbody", {}, rows.flat())),
+  ];
+}
+
+function checks(items) {
+  const shownItems = items.map((item) =>
+    el("li", {}, state(item.state), " ", item.of ? named(`${item.of}: `) : null, item.label,
+      item.message ? el("span", { class: "faint" }, ` – ${item.message}`) : null));
+  return [el("h2", {}, "Checklist"), shownItems.length ? el("ul", {}, shownItems) : el("p", {}, "It has ended; nothing is looked after.")];
+}
+
+function events(found) {
+  return [
+    el("h2", {}, "Events"),
+    el("ol", {}, found.map((event) => el("li", {}, when(event.at), " ", el("span", { class: "kind" }, event.kind), " ", named(event.message)))),
+  ];
+}
+
+// ── changes ──
+
+const dialog = document.getElementById("ask");
+let wanted = null;
+
+function ask(service, change, title, text, yes) {
+  wanted = { service, change };
+  document.getElementById("ask-title").textContent = title;
+  document.getElementById("ask-text").textContent = text;
+  document.getElementById("ask-yes").textContent = yes;
+  document.getElementById("ask-error").hidden = true;
+  dialog.showModal();
+}
+
+document.getElementById("ask-no").addEventListener("click", () => dialog.close());
+document.getElementById("ask-yes").addEventListener("click", async (event) => {
+  event.target.disabled = true;
+  const fault = await change(wanted).catch(() => "The plane does not answer.");
+  event.target.disabled = false;
+  if (!fault) return dialog.close();
+  document.getElementById("ask-error").textContent = fault;
+  document.getElementById("ask-error").hidden = false;
+});
+
+async function change({ service, change: what }) {
+  const answer = await call("POST", `/dashboard/services/${encodeURIComponent(service.id)}/${what}`);
+  return answer.ok ? "" : await reason(answer);
+}
+
+// ── the plane ──
+
+const call = (method, path, body) =>
+  fetch(path, {
+    method,
+    headers: { "X-Anyservice-Key": localStorage.getItem(KEY) ?? "", ...(body ? { "Content-Type": "application/json" } : {}) },
+    body: body && JSON.stringify(body),
+  });
+
+async function reason(answer) {
+  const error = (await answer.json().catch(() => ({}))).error ?? {};
+  return error.message ?? (typeof error.detail === "string" ? error.detail : `The plane answered ${answer.status}.`);
+}
+
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+let latest = null;
+
+async function follow() {
+  for (;;) {
+    const answer = await call("GET", `/dashboard/feed${serviceId ? `?service=${encodeURIComponent(serviceId)}` : ""}`).catch(() => null);
+    if (answer?.status === 401) return login("");
+    if (answer?.status === 404) return gone(await reason(answer));
+    if (answer?.ok) {
+      link("● live");
+      if ((await take(answer.body)) === "gone") return gone("The service was deleted.");
+    }
+    link("○ the plane does not answer; trying again");
+    await sleep(1000);
+  }
+}
+
+/** Read server-sent events as they come; EventSource could not send the key. */
+async function take(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return "";
+      const parts = (rest + value).split("\n\n");
+      rest = parts.pop();
+      for (const part of parts) {
+        if (part.startsWith("event: gone")) return "gone";
+        if (part.startsWith("data: ")) render(JSON.parse(part.slice(6)));
+      }
+    }
+  } catch {
+    return "";
+  }
+}
+
+function render(now) {
+  document.getElementById("logout").hidden = false;
+  say(now);
+  latest = now;
+  (serviceId ? detail : list)(now);
+}
+
+/** Tell who listens rather than looks which services came into another state. */
+function say(now) {
+  const states = (one) => new Map((one?.services ?? (one ? [one] : [])).map((s) => [s.id, s]));
+  const before = states(latest);
+  const news = [...states(now).values()].filter((s) => before.has(s.id) && before.get(s.id).state !== s.state);
+  if (news.length) document.getElementById("said").textContent = news.map((s) => `${s.name} is ${s.state}`).join(", ");
+}
+
+function link(text) {
+  const place = document.getElementById("link");
+  if (place.textContent !== text) place.textContent = text;
+}
+
+function gone(why) {
+  frame("title");
+  link("");
+  main.firstChild.replaceChildren(el("h1", {}, "No such service"), el("p", {}, why), el("p", {}, el("a", { href: "/" }, "All services")));
+}
+
+// ── logging in and out ──
+
+function login(fault) {
+  frame("title");
+  link("");
+  document.getElementById("logout").hidden = true;
+  const token = el("input", { id: "token", type: "password", autocomplete: "off", required: true });
+  const form = el("form", {}, el("label", { for: "token" }, "or paste the plane's token"), token, el("button", {}, "Log in"));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    enter({ token: token.value });
+  });
+  main.firstChild.replaceChildren(
+    el("h1", {}, "Log in"),
+    el("p", {}, "Open the link that ", el("code", {}, "anyservice plane dashboard"), " prints,"),
+    form,
+    ...(fault ? [el("p", { class: "fault", role: "alert" }, fault)] : []),
+  );
+}
+
+async function enter(shown) {
+  const answer = await call("POST", "/dashboard/session", shown).catch(() => null);
+  if (!answer?.ok) return login(answer ? await reason(answer) : "The plane does not answer.");
+  localStorage.setItem(KEY, (await answer.json()).key);
+  return follow();
+}
+
+document.getElementById("logout").addEventListener("click", async () => {
+  await call("DELETE", "/dashboard/session").catch(() => null);
+  localStorage.removeItem(KEY);
+  location.assign("/");
+});
+
+let redraw = 0;
+window.addEventListener("resize", () => {
+  cancelAnimationFrame(redraw);
+  redraw = requestAnimationFrame(() => {
+    shown.delete("picture");
+    if (latest && serviceId) detail(latest);
+  });
+});
+
+document.body.append(patterns());
+const code = new URLSearchParams(location.hash.slice(1)).get("code");
+if (code || location.pathname === "/login") {
+  window.history.replaceState(null, "", location.pathname === "/login" ? "/" : location.pathname);
+}
+if (code) enter({ code });
+else follow();
