@@ -20,8 +20,10 @@ ADDRESS = ("127.0.0.1", 8000)
 
 
 @pytest.fixture
-def engine(home: Path) -> RayEngine:
-    return RayEngine(home / "state", home / "run")
+def engine(home: Path) -> Iterator[RayEngine]:
+    engine = RayEngine(home / "state", home / "run")
+    yield engine
+    engine.clean("v1")  # Ray's own folder, which is not below the home
 
 
 @pytest.fixture
