@@ -16,6 +16,8 @@ Lines that were paid for:
   would lose that request, and a POST must not be sent twice. So each request gets a connection of its
   own; on one machine that costs a tenth of a millisecond.
 * ``retry-on conn-failure`` with ``redispatch``: nothing was sent yet, so another seat may take it.
+* ``force-persist``: a request that names its version is for that one or for nobody; no other may answer
+  when it cannot be reached.
 * ``stopping``: after a reload the old worker still holds its clients' idle connections, but its weights
   and addresses can be changed no more. What comes in on them goes to the port itself, where the new
   worker listens, and so by the present weights.
@@ -246,6 +248,7 @@ backend {name}
     http-after-response sc-inc-gpc(0,1) if {{ srv_name b }} !{{ var(txn.answered) -m bool }}
     http-after-response set-header x-anyservice-version %[var(txn.a)] if {{ srv_name a }}
     http-after-response set-header x-anyservice-version %[var(txn.b)] if {{ srv_name b }}
+    force-persist if pinned
     use-server a if pinned_a
     use-server b if pinned_b
 {servers}"""

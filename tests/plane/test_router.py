@@ -314,6 +314,15 @@ def test_pinned_request_goes_to_its_version(router, port, one, two):
     assert get(port, headers={**TOKEN, "x-anyservice-version": "ver_three"})[0] == 404
 
 
+def test_pinned_request_is_for_its_version_or_nobody(router, port, one, two):
+    """A canary that cannot be reached is not answered for by the primary, and users are served as before."""
+    two.close()
+    router.apply([route(port, one.server(100), two.server(0))])
+    assert get(port, headers={**TOKEN, "x-anyservice-version": "ver_two"})[0] == 503
+    assert one.seen == {}
+    assert get(port)[1] == "one"
+
+
 def test_nobody_ready_is_503_in_json(router, port):
     """A service without a version answers by itself, in a form that clients read."""
     router.apply([route(port)])
