@@ -16,7 +16,7 @@ from anyservice_core.plane.changes import restart
 from anyservice_core.plane.checklist import moment
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Routes
 from anyservice_core.plane.state import Service
-from anyservice_core.plane.store import Event
+from anyservice_core.plane.store import KEEP_EVENTS, Event
 from anyservice_core.plane.view import show, show_version
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _number(request: ApiRequest, name: str, default: int) -> int:
 @extras.on("GET /api/v2/services-v2/{service}/events", "GET /api/v2/events/service/{service}/events")
 def _events(api: Api, request: ApiRequest, service: str) -> ApiReply:
     found = api.find(service)
-    events = [_show_event(found, event) for event in api.store.events(found.id, limit=10_000)]
+    events = [_show_event(found, event) for event in api.store.events(found.id, limit=KEEP_EVENTS)]
     for key, name in (("origin", "origin"), ("level", "level")):
         if wanted := request.get(name):
             events = [event for event in events if event[key] == wanted.upper()]

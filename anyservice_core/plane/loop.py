@@ -168,10 +168,11 @@ class Loop:
                 engine.stop(host)
 
     def _collect(self) -> None:
-        """Now and then remove uploads that no service needs any more."""
+        """Now and then remove uploads that no service needs any more, and what is old in the record."""
         if self.clock() - self._collected < COLLECT_S:
             return
         self._collected = self.clock()
+        self.store.forget_events()
         used = {uri for one in self.store.services() for spec in one.specs for uri in bundles_of(spec)}
         if gone := self.bundles.collect(used):
             log.info("removed %d uploads that no service uses: %s", len(gone), ", ".join(sorted(gone)))

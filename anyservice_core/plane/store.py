@@ -18,9 +18,10 @@ from typing import Any
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.state import Service
 
-__all__ = ["Event", "Store"]
+__all__ = ["KEEP_EVENTS", "Event", "Store"]
 
 SCHEMA_VERSION = 2
+KEEP_EVENTS = 10_000
 _SERVICES = """
 CREATE TABLE services (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, project_id TEXT NOT NULL, state TEXT NOT NULL,
@@ -212,6 +213,16 @@ class Store:
                 (service_id, limit),
             ).fetchall()
         return [Event(*row) for row in reversed(rows)]
+
+    def forget_events(self, *, keep: int = KEEP_EVENTS) -> int:
+        """Remove all but the newest events of each service; give how many went."""
+        ranked = "SELECT number, row_number() OVER (PARTITION BY service_id ORDER BY number DESC) AS age FROM events"
+        with self._lock:
+            gone = self._db.execute(
+                f"DELETE FROM events WHERE number IN (SELECT number FROM ({ranked}) WHERE age > ?)",  # noqa: S608
+                (keep,),
+            )
+        return gone.rowcount
 
     # ── traffic totals and other notes ──
 

@@ -130,3 +130,13 @@ def test_what_was_never_given_out_is_refused(store, asked):
     """A field or token of no list is a rejection, whatever it would mean to SQL."""
     with pytest.raises(RejectedError, match=str(next(iter(asked)))):
         names(store, **asked)
+
+
+def test_the_record_does_not_grow_for_ever(store):
+    """The newest events of each service stay, however many another one has."""
+    for number in range(10):
+        store.note(Event("busy", float(number), "state", f"busy {number}"))
+    store.note(Event("quiet", 0.0, "state", "quiet"))
+    assert store.forget_events(keep=3) == 7
+    assert [event.message for event in store.events("busy")] == ["busy 7", "busy 8", "busy 9"]
+    assert [event.message for event in store.events("quiet")] == ["quiet"]
