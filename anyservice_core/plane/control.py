@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from anyservice_core.errors import PlaneError
-from anyservice_core.plane.daemon import PlaneSettings, engines, remove_run_dir, run_dir
+from anyservice_core.plane.daemon import PlaneSettings, engines
 from anyservice_core.plane.engines import procfs
 from anyservice_core.plane.engines.spawn import exit_reason, host_environment, reap
 from anyservice_core.plane.engines.spawn import spawn as start_detached
+from anyservice_core.plane.run_dir import remove_run_dir, run_dir
 
 __all__ = ["down", "read_record", "spawn"]
 

@@ -7,14 +7,15 @@ import socket
 import pytest
 
 from anyservice_core.plane import control, daemon
+from anyservice_core.plane.run_dir import remove_run_dir, run_dir
 
 
 @pytest.fixture
 def sockets(tmp_path):
     """The folder for sockets of a state directory of this test."""
-    path = daemon.run_dir(tmp_path)
+    path = run_dir(tmp_path)
     yield path
-    daemon.remove_run_dir(tmp_path, dead=True)
+    remove_run_dir(tmp_path, dead=True)
     assert not path.exists()
 
 
@@ -27,7 +28,7 @@ def test_looking_for_a_plane_leaves_nothing(tmp_path, sockets):
 
 def test_down_removes_what_a_killed_plane_left(tmp_path, sockets):
     """Sockets that nobody listens on go with their folder."""
-    daemon.run_dir(tmp_path, make=True)
+    run_dir(tmp_path, make=True)
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(sockets / "haproxy.sock"))
     control.down(tmp_path)
@@ -36,8 +37,8 @@ def test_down_removes_what_a_killed_plane_left(tmp_path, sockets):
 
 def test_a_plane_that_ends_leaves_the_sockets_of_what_goes_on(tmp_path, sockets):
     """While hosts and router go on, a plane's own end takes nothing from them."""
-    daemon.run_dir(tmp_path, make=True)
+    run_dir(tmp_path, make=True)
     with socket.socket(socket.AF_UNIX) as living:
         living.bind(str(sockets / "host.sock"))
-        daemon.remove_run_dir(tmp_path)
+        remove_run_dir(tmp_path)
         assert (sockets / "host.sock").exists()

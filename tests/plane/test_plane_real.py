@@ -13,6 +13,7 @@ from anyservice_core.errors import ConflictError, PlaneError, WaitFailedError
 from anyservice_core.models.enums import ServiceState
 from anyservice_core.plane import control, daemon
 from anyservice_core.plane.engines.procfs import stats
+from anyservice_core.plane.run_dir import run_dir
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
@@ -21,7 +22,7 @@ ENGINES = ["process", pytest.param("ray", marks=pytest.mark.ray)]
 
 def children_of(state_dir) -> list[str]:
     """List processes that mention the state directory or its sockets on their command line or environment."""
-    marks = (str(state_dir).encode(), daemon.run_dir(state_dir).name.encode())
+    marks = (str(state_dir).encode(), run_dir(state_dir).name.encode())
     found = []
     for stat in stats():
         try:
@@ -62,7 +63,7 @@ def test_a_whole_rollout_drops_no_request(make_plane, loading, tmp_path, engine)
         assert status.primary_version.name == "v2"
         client.terminate("svc")
         client.wait("svc", state="TERMINATED", timeout_s=60, poll_interval_s=0.2)
-    sockets = daemon.run_dir(plane.state_dir)
+    sockets = run_dir(plane.state_dir)
     assert sockets.is_dir()
     plane.down()
     assert children_of(plane.state_dir) == []
