@@ -204,11 +204,18 @@ class Desk:
         state: RunState[Any] = Paused(pause_key=key, message=question.text)
         keyset = {str(name): value for name, value in keyset_from_paused_state(state).items()}
         state.state_details.run_input_keyset = keyset
-        # By hand, as `Answer.save` would hand out a coroutine where the run is asynchronous.
-        for name, value in (("schema", Answer.model_json_schema()), ("description", question.text)):
-            client.create_flow_run_input(self.run_id, keyset[name], orjson.dumps(value).decode())
         client.set_flow_run_state(self.run_id, state)
         self._paused = state
+        try:  # after the state, as Prefect 3.9 clears the form when it comes
+            self._put_form(client, question, keyset)
+        except BaseException:
+            self._let_go(client)  # and ask anew: without a form nobody can answer
+            raise
+
+    def _put_form(self, client: Any, question: Question, keyset: dict[str, str]) -> None:
+        """Do what ``Answer.save`` does, which hands out a coroutine where the run is asynchronous."""
+        for name, value in (("schema", Answer.model_json_schema()), ("description", question.text)):
+            client.create_flow_run_input(self.run_id, keyset[name], orjson.dumps(value).decode())
 
     def _let_go(self, client: Any) -> None:
         """Take a question back that nobody needs to answer any longer."""
