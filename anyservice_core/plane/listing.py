@@ -71,7 +71,7 @@ class Query(BaseModel):
         """Give the condition in SQL, and the values in it."""
         parts: list[tuple[str, list[Any]]] = []
         if not self.archived:
-            parts.append(("NOT archived", []))
+            parts.append(("archived = 0", []))
         if self.name is not None:
             parts.append(("instr(name, ?)", [self.name]))
         if self.project_id is not None:

@@ -30,6 +30,8 @@ CREATE TABLE services (
 );
 CREATE INDEX services_by_name ON services (name);
 CREATE INDEX services_by_state ON services (state);
+CREATE INDEX services_listed ON services
+    (archived, name, project_id, state, created_at, updated_at, deployed_at);
 """
 SCHEMA = (
     _SERVICES
@@ -129,14 +131,23 @@ class Store:
     def select(
         self, where: str, values: Sequence[Any], order: str, *, limit: int = -1, offset: int = 0
     ) -> list[Service]:
-        """Give the services for which this SQL holds. ``where`` and ``order`` are code; what users say is a value."""
+        """Give the services for which this SQL holds. ``where`` and ``order`` are code; what users say is a value.
+
+        With a limit they are looked for in an index, so that none but those that are given is read.
+        """
         condition = f"WHERE {where}" if where else ""
+        ordered = f"FROM services {condition} ORDER BY {order}"
         with self._lock:
-            rows = self._db.execute(
-                f"SELECT id, document FROM services {condition} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608
-                (*values, limit, offset),
-            ).fetchall()
+            if limit < 0:
+                rows = self._db.execute(f"SELECT id, document {ordered}", values).fetchall()
+            else:
+                found = self._db.execute(f"SELECT rowid {ordered} LIMIT ? OFFSET ?", (*values, limit, offset))
+                rows = [self._row(number) for (number,) in found.fetchall()]
         return [self._service(*row) for row in rows]
+
+    def _row(self, number: int) -> tuple[str, str]:
+        row = self._db.execute("SELECT id, document FROM services WHERE rowid = ?", (number,)).fetchone()
+        return (row[0], row[1])
 
     def count(self, where: str, values: Sequence[Any]) -> int:
         """Count the services for which this SQL holds."""
@@ -159,7 +170,7 @@ class Store:
 
     def find(self, name: str, project_id: str) -> Service | None:
         """Find the service of this very name that is not archived."""
-        found = self.select("name = ? AND project_id = ? AND NOT archived", (name, project_id), "rowid")
+        found = self.select("name = ? AND project_id = ? AND archived = 0", (name, project_id), "rowid")
         return next(iter(found), None)
 
     def ports(self) -> set[int]:
