@@ -62,7 +62,7 @@ test-core: .venv/ready
 
 test-real: .venv/ready
 	@scripts/prometheus
-	$(PYTEST) -m "real and not airflow and not prefect and not official"
+	$(PYTEST) -m "real and not airflow and not airflow_e2e and not prefect and not official"
 
 test-airflow: .venv/ready
 	$(PYTEST) -m "airflow and not airflow_e2e"

@@ -142,6 +142,19 @@ def test_an_example_brings_the_second_version(dags, recommender, name):
     assert status.canary_version is None
 
 
+def test_a_training_tells_that_there_is_a_new_model(dags):
+    """Its event carries the address of the model, which the DAG that is scheduled by it deploys."""
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+
+    run = read_dag(dags / "model_asset.py", "train_recommender").test()
+
+    assert run.state == "success"
+    with create_session() as session:
+        told = [event.extra for event in session.query(AssetEvent).filter_by(source_run_id=run.run_id)]
+    assert [extra["address"].startswith("s3://models/recommender/") for extra in told] == [True]
+
+
 def test_a_release_of_two_services_has_a_barrier(dags, recommender, caplog):
     """Both are promoted after both canaries hold; the second service is new and comes up whole."""
     run = read_dag(dags / "release_train.py").test()
