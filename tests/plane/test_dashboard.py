@@ -364,7 +364,7 @@ def test_a_browser_shows_names_as_they_are(make_plane, tmp_path):
             "--no-sandbox",
             "--disable-gpu",
             f"--user-data-dir={tmp_path}/chromium",
-            "--timeout=6000",
+            "--virtual-time-budget=4000",
             "--dump-dom",
             url,
         ],

@@ -139,7 +139,9 @@ function lines({ service, points, x, width, start, end, ids }, column, label) {
   const made = canvas(width, height, `${label} over time, by version; at most ${short.format(most)}`);
   axis(made, width, y, [0, most], (value) => short.format(value));
   for (const id of ids) {
-    const path = points.slice(1).filter((p) => p.versions[id]).map((p) => `${x(p.at)},${y(p.versions[id][column])}`);
+    // A rate belongs to the stretch before its moment; the first moment has none and takes the next one's.
+    const rated = points.map((p, n) => [p.at, (n ? p : points[1]).versions[id]]).filter(([, values]) => values);
+    const path = rated.map(([at, values]) => `${x(at)},${y(values[column])}`);
     made.append(svg("polyline", { points: path.join(" "), class: `line line-${look(service, id)}` }));
   }
   times(made, width, height, start, end);
