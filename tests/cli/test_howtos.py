@@ -20,7 +20,16 @@ import pytest
 from anyservice_core.plane import control, daemon
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
-ON_A_PLANE = ["deploy", "canary", "waiting", "control_planes", "scripts", "sync_and_async", "testing"]
+ON_A_PLANE = [
+    "deploy",
+    "canary",
+    "waiting",
+    "control_planes",
+    "dashboard",
+    "scripts",
+    "sync_and_async",
+    "testing",
+]
 EXIT_CODE = 'echo "exit code $?"'
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 
