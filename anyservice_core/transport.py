@@ -32,6 +32,9 @@ __all__ = ["AsyncTransport", "Memory", "Transport", "Uploading"]
 
 _WORTH_TELLING: Final = 4_000_000  # bytes
 _LONGEST_CONNECT_S: Final = 10.0
+# Shorter than any server's own, the shortest of which is 5 s: a request into a connection that the other side is
+# just closing is lost, and whoever looks every 5 seconds would meet that again and again.
+_LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4.0)
 LONGER: Final = 2.0  # how many bounds a whole answer may take: one to begin, one to come in
 LASTS_S: Final = 300.0
 _MOST_KEPT: Final = 512
@@ -58,6 +61,7 @@ class _Setup:
             "max_redirects": 3,
             "mounts": direct,
             "verify": self.trust,
+            "limits": _LIMITS,
         }
 
     @cached_property
