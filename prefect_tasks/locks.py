@@ -72,8 +72,19 @@ def _prepare(service: str, lock: str, memory: str, log: Any) -> None:
         except ObjectNotFound:
             _create(client, lock)
             return
+        if limit.active_slots and _is_mine(memory):
+            client.release_concurrency_slots([lock], slots=1, occupancy_seconds=_LEASE_S)
+            return
     if limit.active_slots:
         log.info("%s: %s; waiting for up to %d s", service, _holder(memory), PATIENCE_S)
+
+
+def _is_mine(memory: str) -> bool:
+    """Whether an earlier try of this very run was the last at it: it is dead, and its slot is ours."""
+    read: Any = Artifact.get
+    found = read(memory, _sync=True)
+    again = (runtime.flow_run.run_count or 0) > 1
+    return again and found is not None and str(found.flow_run_id) == runtime.flow_run.id
 
 
 def _create(client: Any, lock: str) -> None:

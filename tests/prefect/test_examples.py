@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,7 +18,7 @@ import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.settings import PREFECT_API_URL
-from prefect.states import Cancelling
+from prefect.states import AwaitingRetry, Cancelling
 
 from anyservice_core import Client, ServiceStatus
 from anyservice_core.plane import control, daemon
@@ -46,6 +48,7 @@ class Stage:
 
     folder: Path
     state_dir: Path
+    runner: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -145,6 +148,7 @@ def served(stage: Stage) -> Iterator[UUID]:
         runner = subprocess.Popen(
             command, env=stage.environment, stdout=log, stderr=log, cwd=stage.folder, start_new_session=True
         )
+        stage.runner = runner.pid
         try:
             yield until(lambda: _deployment("served"), "the deployment")
         finally:
@@ -250,3 +254,40 @@ def test_a_suspended_run_that_nobody_answers_is_woken_and_ends_as_the_plan_says(
     assert state.is_failed()
     assert "nobody approved" in str(state.message)
     assert stage.status().canary_version is None
+
+
+def process_of_run(runner: int) -> int | None:
+    """The process that executes a flow run: below the runner, and started as Prefect starts one."""
+    for folder in Path("/proc").iterdir():
+        try:
+            parent = (
+                int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                if folder.name.isdigit()
+                else 0
+            )
+            command = (folder / "cmdline").read_bytes() if parent == runner else b""
+        except OSError:
+            continue
+        if b"spawn_main" in command or b"engine" in command:
+            return int(folder.name)
+    return None
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the process by /proc")
+def test_a_killed_run_that_is_retried_goes_on_with_its_canary(stage: Stage, served: UUID) -> None:
+    """After a SIGKILL the retry waits for the lock of the dead, adopts the canary and promotes it: one deploy in all."""
+    config, plan = stage.write("v8", bake="15s")
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run_from_deployment(served, parameters={"config": config, "plan": plan})
+        until(lambda: (canary := stage.status().canary_version) and canary.weight == 50, "the canary at 50 %")
+        canary = stage.status().canary_version
+        os.kill(until(lambda: process_of_run(stage.runner), "the process"), signal.SIGKILL)
+        until(lambda: (state := client.read_flow_run(run.id).state) and state.is_crashed(), "the crash")
+        assert stage.status().canary_version == canary
+        client.set_flow_run_state(run.id, AwaitingRetry(scheduled_time=datetime.now(UTC)), force=True)
+        state = until(lambda: ended(client, run), "the promotion", within_s=200.0)
+    assert state.is_completed(), state
+    primary = stage.status().primary_version
+    assert canary is not None
+    assert primary is not None
+    assert primary.id == canary.id
