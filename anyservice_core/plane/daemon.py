@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -159,12 +160,30 @@ def _serve(
     server = uvicorn.Server(config)
     loop.tick()  # so that the first answer already tells what was found, not what was remembered
     with (
+        contextlib.closing(store),
         _looping((history.look, loop.tick), wake),
         _published(state_dir, host, token, settings.engine),
+        _tidy_end(),
     ):
         on_ready(host)
         server.run(sockets=[listener])
-    store.close()
+
+
+@contextlib.contextmanager
+def _tidy_end() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, as Ctrl-C does: the server, having shut down, gives itself the signal again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(0)
 
 
 @contextlib.contextmanager

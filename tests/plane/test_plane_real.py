@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -13,6 +16,7 @@ from anyservice_core.errors import ConflictError, PlaneError, WaitFailedError
 from anyservice_core.models.enums import ServiceState
 from anyservice_core.plane import control, daemon
 from anyservice_core.plane.engines.procfs import stats
+from anyservice_core.plane.engines.spawn import reap
 from anyservice_core.plane.run_dir import run_dir
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
@@ -142,6 +146,20 @@ def test_down_and_up_again_restarts_what_was_deployed(make_plane, tmp_path):
         status = client.wait("svc", timeout_s=60, poll_interval_s=0.2)
     answer = httpx.get(url, headers={"Authorization": f"Bearer {status.query_auth_token}"}, trust_env=False)
     assert answer.text == "v1"
+
+
+def test_a_plane_that_is_told_to_end_takes_its_record_along(make_plane):
+    """SIGTERM alone, without `plane down`: no token and no address of a plane that is gone lie about."""
+    plane = make_plane("process")
+    record = plane.state_dir / "plane.json"
+    assert record.exists()
+    os.kill(plane.record["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    while control.read_record(plane.state_dir) or record.exists():
+        reap(plane.record["pid"])
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    plane.up()
 
 
 def test_two_planes_on_one_directory_are_refused(make_plane):
