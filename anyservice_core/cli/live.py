@@ -7,7 +7,7 @@
     metrics  ✓ service  healthy: passed 109 of 109 measurements
              · errors   canary 3 of 1204 bad, primary 9 of 3611 bad
                         fine ██████░░ 8.1 of 20   worse ░░░░░░░░ 0.9 of 80
-    now      the move on from 25 % waits for an approval (7h58m left)
+    now      the step at 25 % waits for an approval (7h58m left)
              anyservice rollout approve recommender
 
 Bars of evidence are logarithmic, as evidence is: half a bar is halfway in measurements.

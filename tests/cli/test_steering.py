@@ -101,7 +101,7 @@ def test_a_rollout_is_approved_from_beside_it(run: Run, roll: Callable[..., Resu
     def approve() -> None:
         told.append(run("rollout", "approve", "recommender", "--by", "ann", "--reason", "looks fine"))
 
-    result = good(roll({"move on from 25 % waits": approve, "the promotion waits": approve}))
+    result = good(roll({"step at 25 % waits": approve, "the promotion waits": approve}))
     assert "approve by ann: looks fine" in result.stderr
     assert [one.exit_code for one in told] == [0, 0]
     assert "recommender has its approval of the step at 25 %. Process " in told[0].stderr
