@@ -26,16 +26,11 @@ _log = logging.getLogger("airflow_provider")
 
 
 def take_back(version: str, **where: Any) -> Op[None]:
-    """Roll back if the canary is still ``version``; a stranger's is never touched. ``where`` names the service."""
+    """Roll back if the canary is still ``version``; ``where`` names the service. What was done is reported."""
     from anyservice_core.effects import Report
     from anyservice_core.operations import services
 
-    seen = yield from services.glance(**where)
-    if seen.canary_version is None or not seen.canary_version.is_called(version):
-        yield from Report(f"{seen.name}: the task was killed; no canary of its own is there to take back")
-        return
-    yield from services.rollback(id=seen.id)
-    yield from Report(f"{seen.name}: the task was killed, its canary {version} is taken back")
+    yield from Report(f"the task was killed: {(yield from services.take_back(version=version, **where))}")
 
 
 async def marked_failed(ti: Any) -> bool:

@@ -65,10 +65,4 @@ def _take_back(service: str, version: str | None) -> Op[None]:
     from anyservice_core.effects import Report
     from anyservice_core.operations import services
 
-    seen = yield from services.glance(service)
-    canary = seen.canary_version
-    if canary is None or (version and not canary.is_called(version)):
-        yield from Report(f"{seen.name}: there is no canary to take back")
-        return
-    yield from services.rollback(id=seen.id)
-    yield from Report(f"{seen.name}: its canary {canary.name} is being taken back")
+    yield from Report((yield from services.take_back(service, version=version)))

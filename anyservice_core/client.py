@@ -176,6 +176,7 @@ class Operations:
     status = operation(services.status)
     wait = operation(services.wait)
     rollback = operation(services.rollback)
+    take_back = operation(services.take_back)
     terminate = operation(services.terminate)
     archive = operation(services.archive)
     delete = operation(services.delete)

@@ -14,30 +14,15 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.loggers import flow_run_logger, get_logger
 from prefect.transactions import Transaction, get_transaction
 
-from anyservice_core import Client, NotFoundError, ServiceConfig, ServiceId
+from anyservice_core import ServiceConfig, ServiceId
 from prefect_tasks.blocks import AnyserviceCredentials, Credentials
 from prefect_tasks.memory import Memory
 from prefect_tasks.naming import journal_key, service_name
 
-__all__ = ["OnKill", "bring_back", "leave_or_take_back", "note_canary", "take_back"]
+__all__ = ["OnKill", "bring_back", "leave_or_take_back", "note_canary"]
 
 OnKill: TypeAlias = Literal["leave", "rollback"]
 _UNDO: Final = "anyservice_undo"
-
-
-def take_back(client: Client, version: str, **where: Any) -> str:
-    """Roll a service back if its canary still is ``version``, a name or id. Tells what was done.
-
-    ``where`` names the service, as for ``Client.status``.
-    """
-    try:
-        seen = client.status(**where)
-    except NotFoundError:
-        return "the service is not there any more"
-    if seen.canary_version is None or not seen.canary_version.is_called(version):
-        return f"{seen.name}: no canary {version} is there to take back"
-    client.rollback(id=seen.id)
-    return f"{seen.name}: its canary {version} at {seen.canary_version.weight} % is taken back"
 
 
 # ── the flow ────────────────────────────────────────────────────────────────
@@ -73,7 +58,7 @@ def _take_back_of(flow_run: FlowRun) -> str:
         version = journal.get("version_name") if isinstance(journal, dict) else None
         if version is None:
             return f"{name}: the run had brought no canary"
-        return take_back(client, version, name=name, cloud=config.cloud, project=config.project)
+        return client.take_back(name, version=version, cloud=config.cloud, project=config.project)
 
 
 # ── the transaction ─────────────────────────────────────────────────────────
@@ -89,7 +74,7 @@ def note_canary(deployed: ServiceId, credentials: Credentials) -> None:
             else AnyserviceCredentials.given(credentials)
         )
         with block.get_client() as client:
-            return take_back(client, deployed.version_id, id=str(deployed))
+            return client.take_back(id=str(deployed), version=deployed.version_id)
 
     if (transaction := get_transaction()) is not None:
         transaction.set(_UNDO, undo)

@@ -17,7 +17,7 @@ from anyservice_core.operations.lookup import SERVICES, by_id, locate
 from anyservice_core.operations.sending import ATTEMPTS, backoff, exchange, send
 from anyservice_core.operations.waiting import poll
 
-__all__ = ["archive", "delete", "glance", "percent", "rollback", "status", "terminate", "wait"]
+__all__ = ["archive", "delete", "glance", "percent", "rollback", "status", "take_back", "terminate", "wait"]
 
 
 def status(
@@ -119,6 +119,31 @@ def rollback(
         if _is_back(before, (yield from by_id(before.id))):
             return before.id
     return (yield from send(request, ServiceWire)).id
+
+
+def take_back(
+    name: str | None = None,
+    *,
+    id: str | None = None,
+    cloud: str | None = None,
+    project: str | None = None,
+    version: str | None = None,
+) -> Op[str]:
+    """Roll a service back if its canary is ``version``, a name or id, or whichever it has if none is given.
+
+    For those who come late and may come twice, such as a hook that runs when a task was killed: that there is
+    nothing to take back, or no such service any more, is no error, and a stranger's canary is never touched. Returns a
+    sentence on what was done.
+    """
+    try:
+        seen = yield from glance(name, id=id, cloud=cloud, project=project)
+    except NotFoundError:
+        return f"service {name or id} is not there any more"
+    canary = seen.canary_version
+    if canary is None or not (version is None or canary.is_called(version)):
+        return f"{seen.name}: no canary{f' {version}' if version else ''} is there to take back"
+    yield from rollback(id=seen.id)
+    return f"{seen.name}: its canary {canary.name} at {canary.weight} % is taken back"
 
 
 def _is_back(before: ServiceWire, now: ServiceWire) -> bool:

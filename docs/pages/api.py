@@ -45,6 +45,7 @@ SHOWN = (
     "prepare",
     "list",
     "rollback",
+    "take_back",
     "terminate",
     "archive",
     "delete",

@@ -50,4 +50,4 @@ def test_only_the_version_that_was_named(airflow, canary, how, caplog):
         notify(airflow, how, version="v1.9")
 
     assert canary.service("recommender").canary.name == "v2"
-    assert "no canary to take back" in caplog.text
+    assert "is there to take back" in caplog.text

@@ -21,6 +21,7 @@ from anyservice_core import AsyncClient, Client, ConfigError, TransportError, se
 from anyservice_core.effects import Call, Now, Report, Request, Save, Sleep, Together, Upload
 from anyservice_core.errors import DecodeError
 from anyservice_core.models import ServiceConfig
+from anyservice_core.testing import FakePlane
 
 HOST, TOKEN = "http://plane.test", "aph0_very_secret"
 CONFIG = ServiceConfig(name="recommender", applications=[{"import_path": "main:app"}])
@@ -562,3 +563,18 @@ def test_a_client_survives_a_fork():
     one.close()
     server.shutdown()
     server.server_close()
+
+
+def test_a_canary_is_taken_back_by_those_who_come_late_only_if_it_is_the_one_they_mean() -> None:
+    """A second time, a stranger's canary and a service that is gone are told, not raised."""
+    app = {"name": "svc", "applications": [{"import_path": "main:app"}]}
+    with FakePlane() as plane, plane.client() as client:
+        for name in ("v1", "v2"):
+            client.deploy({**app, "version_name": name}, canary_percent=10)
+            client.wait("svc", version=name, canary_weight=10)
+        assert "no canary v9" in client.take_back("svc", version="v9")
+        assert client.status("svc").canary_version is not None
+        assert "its canary v2 at 10 % is taken back" in client.take_back("svc", version="v2")
+        client.wait("svc")
+        assert "no canary is there" in client.take_back("svc")
+        assert "not there any more" in client.take_back("elsewhere")

@@ -16,7 +16,7 @@ from anyservice_core import RolloutPlan, ServiceConfig
 from anyservice_core.rollout import Journal
 from anyservice_core.testing import FakePlane
 from prefect_tasks import AnyserviceCredentials, aio, deploy, progressive_deploy
-from prefect_tasks.leaving import leave_or_take_back, take_back
+from prefect_tasks.leaving import leave_or_take_back
 from prefect_tasks.memory import Memory
 from prefect_tasks.naming import journal_key
 
@@ -80,10 +80,10 @@ def test_taking_back_twice_is_taking_back_once(
     """Two hooks may come for one end."""
     remembered("rollback")
     with plane.client() as client:
-        assert "is taken back" in take_back(client, "v2", name=service)
+        assert "is taken back" in client.take_back(service, version="v2")
         client.wait(service)
-        assert "no canary v2" in take_back(client, "v2", name=service)
-        assert "not there any more" in take_back(client, "v2", name="nobody")
+        assert "no canary v2" in client.take_back(service, version="v2")
+        assert "not there any more" in client.take_back("nobody", version="v2")
 
 
 # ── transactions ────────────────────────────────────────────────────────────
