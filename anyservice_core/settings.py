@@ -11,7 +11,8 @@ token      the argument; the plane's own, if the host is ``local``; ``ANYSERVICE
 cloud      the argument; ``ANYSERVICE_CLOUD``; none, which is the workspace's or the organization's default
 project    the argument; ``ANYSERVICE_PROJECT``; none, which is the workspace's or the cloud's default
 ca_file    the first of ``ANYSCALE_SSL_CA_CERT REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE`` that is a file
-workspace  ``ANYSCALE_EXPERIMENTAL_WORKSPACE_ID``, which the platform sets inside one
+workspace  ``ANYSCALE_EXPERIMENTAL_WORKSPACE_ID``, which the platform sets inside one; what was installed in it goes
+           along where ``ANYSCALE_WORKSPACE_DYNAMIC_DEPENDENCY_TRACKING`` is 1
 =========  =====================================================================================
 
 The host ``local`` stands for the plane on this machine, wherever it listens. A token is never in a ``repr``.
@@ -47,15 +48,20 @@ DEFAULT_HOST: Final = "https://console.anyscale.com"
 LOCAL: Final = "local"
 _CA_FILES: Final = ("ANYSCALE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _WORKSPACE: Final = "ANYSCALE_EXPERIMENTAL_WORKSPACE_ID"
+_INSTALLED: Final = "/mnt/cluster_storage/.anyscale/requirements.txt"
 _ARGUMENT: Final = "argument"
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The platform's workspace that this process runs in, whose defaults then hold."""
+    """The platform's workspace that this process runs in, whose defaults then hold.
+
+    ``requirements`` is the file in which it writes down what was installed by hand, where it does so.
+    """
 
     id: str
     cluster_id: str | None = None
+    requirements: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +271,9 @@ class _Look:
 
     def workspace(self) -> Workspace | None:
         found = self.env.get(_WORKSPACE)
-        return Workspace(found, self.env.get("ANYSCALE_SESSION_ID") or None) if found else None
+        tracked = self.env.get("ANYSCALE_WORKSPACE_DYNAMIC_DEPENDENCY_TRACKING") == "1"
+        installed = _INSTALLED if tracked and Path(_INSTALLED).is_file() else None
+        return Workspace(found, self.env.get("ANYSCALE_SESSION_ID") or None, installed) if found else None
 
     def way_out(self) -> str:
         places = f"ANYSERVICE_CLI_TOKEN, ANYSCALE_CLI_TOKEN, {self.credentials} and {self.record}"

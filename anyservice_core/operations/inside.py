@@ -46,17 +46,22 @@ def name() -> Op[str | None]:
 
 
 def completed(config: ServiceConfig) -> Op[ServiceConfig]:
-    """``config`` with what it leaves open and a workspace has: a name, and the working directory as its code."""
-    if (yield from Inside()) is None:
+    """``config`` with what it leaves open and a workspace has: a name, its code, and what was installed in it."""
+    here = yield from Inside()
+    if here is None:
         return config
     if not config.name:
         config = config.options(name=(yield from name()))
-    return config if config.working_dir else config.options(applications=_with_code(config))
+    lent = {
+        **({"working_dir": "."} if not config.working_dir else {}),
+        **({"pip": here.requirements} if here.requirements and config.requirements is None else {}),
+    }
+    return config.options(applications=_with(lent, config)) if lent else config
 
 
-def _with_code(config: ServiceConfig) -> list[dict[str, Any]]:
-    """Each application that brings no code of its own gets what lies here."""
+def _with(lent: dict[str, Any], config: ServiceConfig) -> list[dict[str, Any]]:
+    """Each application gets what it does not bring itself."""
     return [
-        {**application, "runtime_env": {"working_dir": ".", **(application.get("runtime_env") or {})}}
+        {**application, "runtime_env": {**lent, **(application.get("runtime_env") or {})}}
         for application in config.applications
     ]

@@ -18,6 +18,7 @@ VARIABLES = {
     "ANYSCALE_SSL_CA_CERT": "File with the certificates to trust; before `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE` and `SSL_CERT_FILE`.",
     "ANYSCALE_EXPERIMENTAL_WORKSPACE_ID": "Set inside a workspace, whose name is then the default for a service.",
     "ANYSCALE_SESSION_ID": "Set inside a workspace: its cluster, whose project, image and compute config are then the defaults.",
+    "ANYSCALE_WORKSPACE_DYNAMIC_DEPENDENCY_TRACKING": "1 inside a workspace that writes down what is installed in it: that is then installed for its services.",
     "ANYSCALE_DISABLE_GITIGNORE_EXCLUSION": "`1`: uploads do not heed `.gitignore` files.",
     "ANYSERVICE_STATE_DIR": "Folder in which a plane on this machine keeps everything. By default `anyservice` in the user's data folder.",
     "ANYSERVICE_PLANE_PORT": "Port of the plane on this machine; by default 8642.",

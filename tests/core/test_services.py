@@ -106,6 +106,17 @@ def test_a_workspace_s_code_is_what_is_deployed(talk, shapes):
     assert talk.hold(inside.completed(config), []).result == config
 
 
+def test_what_was_installed_in_a_workspace_is_installed_for_the_service(talk):
+    """Unless the config or the application says itself what is needed."""
+    talk.workspace = Workspace("expwrk_1", None, "/mnt/requirements.txt")
+    plain, own = {"import_path": "a:a"}, {"import_path": "b:b", "runtime_env": {"pip": ["x"]}}
+    config = ServiceConfig(name="svc", working_dir="s3://b/a.zip", applications=[plain, own])
+    made = talk.hold(inside.completed(config), []).result
+    assert made.applications == [{**plain, "runtime_env": {"pip": "/mnt/requirements.txt"}}, own]
+    config = config.options(requirements=[])
+    assert talk.hold(inside.completed(config), []).result == config
+
+
 def test_57_services_are_three_requests():
     """Two pages, and the name of the one project that they are in."""
     with FakePlane() as plane, plane.client() as client:

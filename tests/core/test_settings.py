@@ -291,3 +291,15 @@ def test_a_workspace_is_known_by_its_variables(home):
     assert resolve(environ=env).workspace == Workspace("expwrk_1")
     env |= {"ANYSCALE_SESSION_ID": "ses_1"}
     assert resolve(environ=env).workspace == Workspace("expwrk_1", "ses_1")
+
+
+def test_a_workspace_that_tracks_what_is_installed_says_where(home, tmp_path, monkeypatch):
+    """Only if it says that it does, and has written it down."""
+    file = tmp_path / "requirements.txt"
+    monkeypatch.setattr("anyservice_core.settings._INSTALLED", str(file))
+    env = home | {"ANYSCALE_CLI_TOKEN": "c", "ANYSCALE_EXPERIMENTAL_WORKSPACE_ID": "expwrk_1"}
+    tracking = env | {"ANYSCALE_WORKSPACE_DYNAMIC_DEPENDENCY_TRACKING": "1"}
+    assert resolve(environ=tracking).workspace == Workspace("expwrk_1")
+    file.write_text("emoji")
+    assert resolve(environ=env).workspace == Workspace("expwrk_1")
+    assert resolve(environ=tracking).workspace == Workspace("expwrk_1", None, str(file))
