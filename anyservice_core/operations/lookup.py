@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from anyservice_core.effects import Op, Request
+from anyservice_core.effects import Op, Request, Together
 from anyservice_core.errors import ConfigError, NotFoundError
 from anyservice_core.models.wire import ServiceWire
 from anyservice_core.operations import directory, inside
-from anyservice_core.operations.paging import PAGE_SIZE, collect
+from anyservice_core.operations.paging import PAGE_SIZE, collect, page
 from anyservice_core.operations.sending import ATTEMPTS, send
 
 __all__ = ["SERVICES", "by_id", "locate", "namesakes"]
@@ -49,12 +49,24 @@ def namesakes(
     """Every service with exactly this name, where ``directory.place`` says, or wherever the token may look."""
     params: dict[str, Any] = {
         "name": name,
-        **(yield from directory.place(cloud, project)),
         "archive_status": "ALL" if archived else "NOT_ARCHIVED",
         "count": PAGE_SIZE,
     }
-    found = yield from collect(SERVICES, ServiceWire, params)
+    if cloud and not project and not cloud.startswith("cld_"):
+        found = yield from _in_cloud(cloud, params)
+    else:
+        params |= yield from directory.place(cloud, project)
+        found = yield from collect(SERVICES, ServiceWire, params)
     return [service for service in found if service.name == name]
+
+
+def _in_cloud(cloud: str, params: dict[str, Any]) -> Op[list[ServiceWire]]:
+    """The cloud is asked for together with a page of all clouds' services; mostly that is the only one there is."""
+    both: list[Any] = yield from Together([directory.cloud_id(cloud), page(SERVICES, ServiceWire, params)])
+    known, first = both
+    if first.metadata.next_paging_token:
+        return (yield from collect(SERVICES, ServiceWire, {**params, "cloud_id": known}))
+    return [service for service in first.results if service.cloud_id == known]
 
 
 def _where(cloud: str | None, project: str | None) -> str:

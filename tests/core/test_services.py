@@ -150,6 +150,27 @@ def test_no_service_of_that_name_is_said_so(talk, shapes):
         talk.hold(services.status("recommender", project="shop"), answers)
 
 
+def test_a_cloud_s_name_costs_no_round_trip_of_its_own(talk, shapes):
+    """It is asked for together with the services, of which only that cloud's count."""
+    elsewhere = shapes.service("service2_9", cloud_id="cld_9")
+    answers = [shapes.result({"id": "cld_1", "name": "prod"}), shapes.page(elsewhere, shapes.service())]
+    found = talk.hold(services.glance("recommender", cloud="prod"), answers).result
+    assert found.id == "service2_1"
+    assert sum(isinstance(effect, Together) for effect in talk.effects) == 1
+    assert [request.method for request in talk.requests] == ["POST", "GET"]
+
+
+def test_of_many_pages_only_those_of_the_cloud_are_read(talk, shapes):
+    """A name that many services share in part is searched for where it is wanted."""
+    answers = [
+        shapes.result({"id": "cld_1", "name": "prod"}),
+        shapes.page(shapes.service("service2_9", cloud_id="cld_9"), token="more"),
+        shapes.page(shapes.service()),
+    ]
+    assert talk.hold(services.glance("recommender", cloud="prod"), answers).result.id == "service2_1"
+    assert talk.requests[-1].params["cloud_id"] == "cld_1"
+
+
 def test_two_services_of_one_name_are_not_guessed_at(talk, shapes):
     """What follows may be terminate."""
     both = shapes.page(shapes.service(), shapes.service("service2_2", project_id="prj_2"))
