@@ -25,7 +25,15 @@ PlanLike: TypeAlias = "RolloutPlan | Mapping[str, Any] | str | Path"
 
 
 def read_config(operator: Any, context: Any) -> ServiceConfig:
-    """The operator's ``config``, checked. Raises ``ConfigError``."""
+    """The operator's ``config``, checked, without the file of its plan. Raises ``ConfigError``."""
+    config, plan = _config(operator, context), getattr(operator, "plan", None)
+    # A plan that is edited between two tries must not make another build.
+    return (
+        config.without_file(_seen_from(_folder(operator), plan)) if isinstance(plan, str | Path) else config
+    )
+
+
+def _config(operator: Any, context: Any) -> ServiceConfig:
     from anyservice_core import ServiceConfig
 
     source: ConfigLike = operator.ready_config

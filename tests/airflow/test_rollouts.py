@@ -132,6 +132,19 @@ def test_no_secret_crosses_to_the_triggerer(airflow, serving, config):
     assert SECRET not in json.dumps(airflow.store.values) + json.dumps(airflow.ti.xcoms)
 
 
+def test_a_plan_beside_the_code_is_no_part_of_the_build(airflow, serving, tmp_path):
+    """Edited between two tries, it finds the canary that the first try has brought."""
+    (tmp_path / "main.py").write_text("app = 1\n")
+    (tmp_path / "service.yaml").write_text(
+        "name: recommender\napplications: [{import_path: main:app}]\nworking_dir: .\n"
+    )
+    plan = tmp_path / "plan.yaml"
+    for text in ("rollout: {steps: [10], bake: 1m}\n", "rollout: {steps: [10], bake: 2m}\n"):
+        plan.write_text(text)
+        airflow.run(rollout(str(tmp_path / "service.yaml"), str(plan)))
+    assert versions(serving) == 2  # the one that served before, and ours
+
+
 def test_the_triggerer_needs_no_files(airflow, serving, tmp_path):
     """The worker uploads the folder; it may be gone by the time that the triggerer goes on."""
     folder = tmp_path / "src"
