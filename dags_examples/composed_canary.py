@@ -14,6 +14,8 @@ from airflow_provider.operators import DeployOperator, RollbackOperator
 from airflow_provider.sensors import WaitSensor
 
 CONFIG = "recommender/service.yaml"
+RESULT = "ti.xcom_pull(task_ids='canary')"
+DEPLOYED = f"({RESULT}['canary_version'] or {RESULT}['primary_version'])"
 
 with DAG(
     dag_id="composed_canary",
@@ -25,7 +27,11 @@ with DAG(
 ):
     canary = DeployOperator(task_id="canary", config=CONFIG, canary_percent="{{ params.canary_percent }}")
     holding = WaitSensor(
-        task_id="holding", service="recommender", canary_weight="{{ params.canary_percent }}", timeout=600
+        task_id="holding",
+        service="recommender",
+        version=f"{{{{ {DEPLOYED}['name'] }}}}",  # so that the first version ever, which has no canary, will do
+        canary_weight="{{ params.canary_percent }}",
+        timeout=600,
     )
     promote = DeployOperator(task_id="promote", config=CONFIG, canary_percent=100)
     undo = RollbackOperator(task_id="undo", service="recommender", trigger_rule="one_failed")
