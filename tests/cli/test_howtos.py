@@ -42,9 +42,13 @@ class Step:
     printed: str = ""
 
     def fits(self, out: str, err: str) -> bool:
-        """Whether it said what the page shows: the result alone, or all that a person sees."""
+        """Whether it said what the page shows: the result alone, all that a person sees, or how that ends.
+
+        How much is told on the way to the end depends on how long the machine takes.
+        """
         pattern = ".*".join(re.escape(part) for part in _even(self.printed).split("..."))
-        said = (out, err + out)
+        end = err.splitlines()[-len(self.printed.splitlines()) :] if not out else []
+        said = (out, err + out, "\n".join(end))
         return not self.printed or any(re.fullmatch(pattern, _even(text), re.DOTALL) for text in said)
 
 
