@@ -1,8 +1,8 @@
 """A folder of 10,000 files and 500 MB made ready for upload, by both clients, in turn, in processes of their own.
 
 Most of the files are code, and most of the bytes are weights, which do not shrink. The official client zips into memory and
-hashes that. Ours is run whole, from config to the last byte of the upload, into a transport that throws the bytes away; so
-it does more: it reads all twice, compares, and compresses the code. Goal: 3 times as fast, in less than 64 MiB.
+hashes that. Ours hashes first, then zips from the disk; run whole, from config to the last byte of the upload, into a transport
+that throws the bytes away, it does more than what it is compared with. Goal: 3 times as fast, in less than 64 MiB.
 """
 
 from __future__ import annotations
@@ -24,6 +24,21 @@ import sys
 from anyscale.utils.runtime_env import zip_local_dir
 with zip_local_dir(sys.argv[1], excludes=[".git", ".venv", "venv", "__pycache__"]) as (_, content, _):
     print(len(content))
+"""
+ZIPPED = """
+import sys
+from anyservice_core import bundle
+
+def done(work):
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            return stop.value
+
+archive = done(bundle.packed(done(bundle.hashed(bundle.survey(sys.argv[1])))))
+print(sum(len(chunk) for chunk in archive.chunks()))
+archive.close()
 """
 OURS = """
 import sys
@@ -75,6 +90,7 @@ def main() -> None:
         print(f"{FILES} files, {size / 1e6:.0f} MB; python {sys.version.split()[0]}")
         programs = {
             "anyscale, zipped in memory": [python, "-c", THEIRS, root],
+            "anyservice, zipped": [python, "-c", ZIPPED, root],
             "anyservice, zipped and sent": [python, "-c", OURS, root, "new"],
             "anyservice, nothing has changed": [python, "-c", OURS, root, "known"],
         }
