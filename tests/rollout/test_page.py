@@ -18,7 +18,7 @@ from anyservice_core.rollout.page import page
 from anyservice_core.rollout.page.chart import Range, curve, nice
 from anyservice_core.rollout.page.levels import levels
 from anyservice_core.rollout.page.markup import Markup, join, tag
-from anyservice_core.rollout.page.scale import Scale
+from anyservice_core.rollout.page.scale import Scale, _merged
 from anyservice_core.rollout.page.series import Series
 from anyservice_core.rollout.page.style import DARK, LIGHT, STYLE
 from anyservice_core.rollout.report import Finding, Phase
@@ -533,3 +533,10 @@ def test_a_version_that_nobody_asked_has_no_share() -> None:
     assert "primary" in lines
     assert lines.count("canary") == 1  # in the key
     assert lines.count("worse") == 1
+
+
+def test_stretches_that_touch_are_one() -> None:
+    """Two waits, one after the other or within it, are drawn short as one; what is apart stays apart."""
+    spans = [Span(10, 20), Span(15, 18), Span(20, 30), Span(40, 50), Span(60, 60)]
+    assert [*_merged(spans)] == [Span(10, 30), Span(40, 50)]
+    assert [*_merged([])] == []

@@ -336,3 +336,11 @@ def test_a_long_plan_is_warned_about_with_its_approvals() -> None:
     assert "bake 3h in all" in said(steps=[{"weight": 5, "bake": "3h"}])
     assert "may take 4h in all" in said(promotion={"timeout": "3h"})
     assert "for ever" in said(promotion=True)
+
+
+def test_a_form_that_is_drawn_from_the_schema_offers_the_short_forms() -> None:
+    """A list of weights, a word for a ladder, and the bake of all steps."""
+    properties = RolloutPlan.model_json_schema()["properties"]
+    assert [*properties][:2] == ["steps", "bake"]
+    kinds = {kind.get("type") for kind in properties["steps"]["anyOf"]}
+    assert kinds == {"array", "string"}
