@@ -52,6 +52,14 @@ $(UV): requirements/tools.txt scripts/bootstrap
 	@VIRTUAL_ENV=.venv-official $(UV) pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+# The oldest Airflow that is supported.
+.venv-airflow2/ready: requirements/airflow2.txt pyproject.toml $(UV)
+	@echo "setting up .venv-airflow2"
+	@$(UV) venv --quiet --clear --python "$(PYTHON)" .venv-airflow2
+	@VIRTUAL_ENV=.venv-airflow2 $(SYNC) requirements/airflow2.txt
+	@VIRTUAL_ENV=.venv-airflow2 $(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
 demo: .venv/ready
 	@$(DEV)/python -m dags_examples.demo
 
@@ -100,12 +108,13 @@ bench: .venv/ready .venv-official/ready
 COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
 	--custom-compile-command "make lock" pyproject.toml
 lock: $(UV)
-	@$(COMPILE) $(UPGRADE) --constraint requirements/constraints.txt --extra all --group demo --group test --group lint --group docs --group build -o requirements/dev.txt
+	@$(COMPILE) $(UPGRADE) --constraint requirements/constraints.txt --extra all --group demo --group test --group fuzz --group lint --group docs --group build -o requirements/dev.txt
 	@$(COMPILE) $(UPGRADE) --extra plane --extra prefect --group test --group build \
 		--override requirements/overrides.txt -o requirements/prefect.txt
 	@$(COMPILE) $(UPGRADE) --extra plane --group official --group test --group build -o requirements/official.txt
+	@$(COMPILE) $(UPGRADE) --extra plane --group airflow2 --group test --group build -o requirements/airflow2.txt
 	@echo uv | $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
 		--custom-compile-command "make lock" $(UPGRADE) - -o requirements/tools.txt
 
 clean:
-	rm -rf .venv .venv-prefect .venv-official .tools site .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-airflow2 .venv-prefect .venv-official .tools site .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
