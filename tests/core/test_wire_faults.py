@@ -70,6 +70,7 @@ VERBS = {
     "deploy": Verb(nothing, lambda client: client.deploy(V1)),
     "deploy a canary": Verb(running, lambda client: client.deploy(V2, canary_percent=10)),
     "deploy in place": Verb(running, lambda client: client.deploy(V2, in_place=True)),
+    "preview": Verb(running, lambda client: client.preview(V2, canary_percent=10)),
     "shift": Verb(canary, lambda client: client.shift("rec", canary_percent=50)),
     "status": Verb(running, lambda client: client.status("rec")),
     "wait": Verb(running, lambda client: client.wait("rec", timeout_s=300)),
