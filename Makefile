@@ -1,7 +1,7 @@
 # Each target sets up all that it needs, on a bare machine with Python 3.11 and make, and costs
 # seconds when run again. Which environments there are, and why: CONTRIBUTING.md.
 
-.PHONY: demo test test-core test-real test-airflow test-airflow-e2e test-prefect test-official check docs bench lock clean
+.PHONY: demo test test-core test-real test-airflow test-airflow-e2e test-prefect test-prefect-e2e test-official check docs bench lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
@@ -70,7 +70,7 @@ test-core: .venv/ready
 
 test-real: .venv/ready
 	@scripts/prometheus
-	$(PYTEST) -m "real and not airflow and not airflow_e2e and not prefect and not official"
+	$(PYTEST) -m "real and not airflow and not airflow_e2e and not prefect and not prefect_e2e and not official"
 
 test-airflow: .venv/ready
 	$(PYTEST) -m "airflow and not airflow_e2e"
@@ -80,8 +80,12 @@ test-airflow-e2e: .venv/ready
 	$(PYTEST) -m airflow_e2e tests/airflow
 
 test-prefect: .venv/ready .venv-prefect/ready
-	$(PYTEST) -m prefect tests/prefect
-	$(PREFECT)/python -m pytest -m prefect tests/prefect
+	$(PYTEST) -m "prefect and not prefect_e2e" tests/prefect
+	$(PREFECT)/python -m pytest -m "prefect and not prefect_e2e" tests/prefect
+
+# A real `prefect server`, a real worker and a real plane, of the newest Prefect; whole scenarios, kills among them.
+test-prefect-e2e: .venv-prefect/ready
+	$(PREFECT)/python -m pytest -m prefect_e2e tests/prefect
 
 # Bounded, so that a client that hangs cannot hold up the rest.
 test-official: .venv-official/ready

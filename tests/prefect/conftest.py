@@ -69,6 +69,19 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A whole Prefect, server, worker and all, beside a real plane (see ``server.py``)."""
+    from tests.prefect.server import House
+
+    house = House(tmp_path_factory.mktemp("house"))
+    try:
+        house.start()
+        yield house
+    finally:
+        house.stop()
+
+
 @pytest.fixture
 def service() -> str:
     """A name for this test alone, as Prefect's server remembers the rollouts of other tests."""

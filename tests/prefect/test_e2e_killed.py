@@ -1,0 +1,83 @@
+"""A whole Prefect and a whole plane: what becomes of a rollout when processes die under it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from anyservice_core.plane import control
+from tests.prefect.server import House, until
+
+pytestmark = [pytest.mark.prefect_e2e, pytest.mark.real, pytest.mark.timeout(900)]
+
+
+def kill(house: House, run: str) -> None:
+    """SIGKILL the process of a run, and wait until Prefect knows."""
+    os.kill(house.flow_process(run), signal.SIGKILL)
+    house.reaches(run, "Crashed")
+
+
+def retry(house: House, run: str) -> None:
+    """Do what the button in the UI does."""
+    house.run("prefect", "flow-run", "retry", run)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_run_that_is_killed_over_and_over_deploys_once(house: House, seed: int) -> None:
+    """SIGKILL at three random moments, from before the deploy to the promotion: the retries promote one version."""
+    name, dice = f"killed-{seed}", random.Random(seed)
+    run = house.start_run(house.serve(name, "{steps: [10, 50], bake: 3s}"))
+    for _ in range(3):
+        house.flow_process(run)
+        time.sleep(dice.uniform(0.0, 9.0))
+        if house.state_of(run)["type"] == "COMPLETED":
+            break
+        kill(house, run)
+        retry(house, run)
+
+    assert house.ended(run, within_s=300)[0] == "Completed", house.lines(run)
+    assert house.deploys(name) == 2
+    primary = house.status(name).primary_version
+    assert primary is not None
+    assert primary.weight == 100
+
+
+@pytest.mark.parametrize(("on_kill", "weight"), [("leave", 50), ("rollback", None)])
+def test_the_worker_does_what_was_chosen_for_a_crash(house: House, on_kill: str, weight: int | None) -> None:
+    """The dead cannot: the worker calls the hook, which says how to go on, or takes the canary back."""
+    name = f"crashed-{on_kill}"
+    run = house.start_run(house.serve(name, "{steps: [50], bake: 10m}"), on_kill=on_kill)
+    until(lambda: house.weight(name) == 50, "the canary")
+    kill(house, run)
+
+    said = "Run the same rollout again" if weight else "taken back"
+    until(lambda: any(said in line for line in house.lines(run)), "the line in the log")
+    until(lambda: house.weight(name) == weight, "what was chosen", within_s=30)
+
+
+def test_a_server_that_is_away_in_mid_rollout_is_borne_with(house: House) -> None:
+    """Prefect's server restarts while the canary bakes: the rollout goes on, and its run ends as it should."""
+    run = house.start_run(house.serve("serverless", "{steps: [10, 50], bake: 15s}"))
+    until(lambda: house.weight("serverless") == 10, "the canary")
+    house.end("server")
+    until(lambda: house.weight("serverless") == 50, "the next step, without a server")
+    house.start_server()
+
+    assert house.ended(run, within_s=300)[0] == "Completed", house.lines(run)
+    assert house.deploys("serverless") == 2
+
+
+def test_a_plane_that_restarts_in_mid_rollout_is_borne_with(house: House) -> None:
+    """SIGKILL of the plane while the canary bakes: the rollout waits for it, and adopts what never stopped serving."""
+    run = house.start_run(house.serve("planeless", "{steps: [50], bake: 15s}"))
+    until(lambda: house.weight("planeless") == 50, "the canary")
+    os.kill((control.read_record(house.state) or {})["pid"], signal.SIGKILL)
+    time.sleep(3)
+    house.start_plane()
+
+    assert house.ended(run, within_s=300)[0] == "Completed", house.lines(run)
+    assert house.deploys("planeless") == 2
