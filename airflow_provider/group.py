@@ -5,83 +5,74 @@
 
       step_10 >> step_50 >> approve_promotion >> promote           and from each of them: undo
 
-It is one rollout all the same: each task goes on from the journal of the one before, and the rules of the whole plan
-hold in each. An approval is Airflow's own (``ApprovalOperator``, 3.1). ``undo`` runs when something has failed; then
-it fails too, so that the run is red.
+It is one rollout all the same (see ``anyservice_core.rollout.parts``): each task goes on from the journal of the one
+before, and the rules of the whole plan hold in each. A task that asks people watches the canary meanwhile: one that
+turns bad is taken back, and the question is over. ``undo`` runs when something has failed; then it fails too, so that
+the run is red.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, TaskGroup
 
 from airflow_provider.gates import AtGateError
-from airflow_provider.inputs import ConfigLike, PlanLike
+from airflow_provider.inputs import ConfigLike, PlanLike, read_config
 from airflow_provider.memory import JOURNAL, REPORT, newer
 from airflow_provider.operators import RollbackOperator
 from airflow_provider.rollouts import RolloutOperator
 from anyservice_core import ConfigError, RolloutPlan
+from anyservice_core.rollout.gates import END
 from anyservice_core.rollout.journal import Journal
-from anyservice_core.rollout.orders import PROMOTION
-from anyservice_core.rollout.plan import Approval, OnTimeout
+from anyservice_core.rollout.parts import Part, parts
 
 __all__ = ["StepOperator", "UndoOperator", "progressive_deploy_group"]
 
 
 class StepOperator(RolloutOperator):
-    """One part of a rollout: up to the end of a step's bake, or the promotion.
+    """One part of a rollout: a step up to the end of its bake, an approval, or the promotion.
 
     Args:
-        until: the weight of the step that ends this part, when its bake is over and its metrics are content; ``None``:
-            the rest, to all traffic.
-        after: the task that the part before belongs to.
+        part: which.
+        after: the tasks of the parts before, whose journal it goes on from.
         kwargs: as ``RolloutOperator`` takes them.
     """
 
-    def __init__(self, *, until: int | None, after: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, part: Part, after: Iterable[str] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.until = until
-        self.after = after
+        self.part = part
+        self.until = part.until
+        self.after = list(after)
 
     def the_plan(self) -> RolloutPlan:
-        """The plan as far as this part goes, with a gate at its end. People are asked by tasks of their own."""
-        whole = super().the_plan()
-        steps = [step.model_copy(update={"approval": None}) for step in whole.steps]
-        if self.until is None:
-            return whole.model_copy(update={"steps": tuple(steps), "promotion": None})
-        ours = tuple(step for step in steps if step.weight <= self.until)
-        return whole.model_copy(update={"steps": ours, "promotion": Approval()})
+        return self.part.plan(super().the_plan())
 
-    def stops(self, plan: RolloutPlan, journal: Journal) -> list[str]:  # noqa: ARG002
-        return [PROMOTION] if plan.promotion else []
+    def stops(self, plan: RolloutPlan, journal: Journal) -> list[str]:
+        return [*super().stops(plan, journal), END]
 
     def recall(self, context: Any, client: Any, config: Any) -> Any:
-        before = context["ti"].xcom_pull(task_ids=self.after, key=JOURNAL) if self.after else None
-        return newer(super().recall(context, client, config), before)
+        before = (context["ti"].xcom_pull(task_ids=task, key=JOURNAL) for task in self.after)
+        return reduce(newer, before, super().recall(context, client, config))
 
     def saved(self, journal: Journal) -> None:
-        if self.until is not None and journal.gate == PROMOTION:
+        if journal.gate == END:
             raise AtGateError(journal)
 
     def at_gate(self, context: Any, journal: Mapping[str, Any]) -> dict[str, Any]:
-        """The part is over: what follows goes on from its journal."""
+        """At the end of the part, leave its journal to the next one; at an approval, ask people."""
+        if journal.get("gate") != END:
+            return super().at_gate(context, journal)
         self.store(context, journal)
-        result = {
-            "service": self._service(context),
-            "version_name": journal["version_name"],
-            "weight": self.until,
+        version = journal["version_name"]
+        return {
+            "service": str(read_config(self, context).name),
+            "version_name": version,
+            "weight": journal["weight"],
         }
-        context["ti"].xcom_push("version", journal["version_name"])
-        return result
-
-    def _service(self, context: Any) -> str:
-        from airflow_provider.inputs import read_config
-
-        return str(read_config(self, context).name)
 
 
 class UndoOperator(RollbackOperator):
@@ -130,79 +121,26 @@ def progressive_deploy_group(
             from the working directory of Airflow, and it is not templated.
         service: the service's name, for ``undo``; needed where ``config`` is a path.
         group_id: the name of the group.
-        options: as ``RolloutOperator`` takes them, for all its parts.
+        options: as ``RolloutOperator`` takes them, for all its parts. An approval is always deferred: people may take
+            days, and no worker shall wait for them.
 
-    Returns the group. Raises ``PlanError``; ``ConfigError`` for what a group cannot do.
+    Returns the group. Raises ``PlanError``; ``ConfigError`` where the service's name is missing.
     """
     steps = RolloutPlan.parse(plan)
     name = service or _name(config)
     with TaskGroup(group_id) as group:
         chain: list[BaseOperator] = []
-        parts: list[str] = []
-        for part in _parts(steps):
-            after = parts[-1] if parts else None
-            if isinstance(part, _Gate):
-                task: BaseOperator = _approval(name, part)
-            else:
-                what = "promote" if part is None else f"step_{part}"
-                task = StepOperator(
-                    task_id=what, config=config, plan=steps, until=part, after=after, **options
-                )
-                parts.append(task.task_id)
+        for part in parts(steps):
+            how = {**options, "deferrable": True} if part.gate else options
+            before = [task.task_id for task in chain]
+            task = StepOperator(task_id=part.name, config=config, plan=steps, part=part, after=before, **how)
             if chain:
                 chain[-1] >> task
             chain.append(task)
         kept = {key: options[key] for key in ("conn_id", "poll_interval_s", "deferrable") if key in options}
-        undo = UndoOperator(task_id="undo", service=name, parts=parts, **kept)
-        for task in chain:
-            task >> undo
+        undo = UndoOperator(task_id="undo", service=name, parts=[task.task_id for task in chain], **kept)
+        chain >> undo
     return group
-
-
-class _Gate(Approval):
-    """An approval, and what it lets by."""
-
-    gate: str
-
-
-def _parts(plan: RolloutPlan) -> Iterator[int | _Gate | None]:
-    """The steps and the gates between them, in order; ``None`` is the promotion."""
-    for step in plan.steps:
-        yield step.weight
-        if step.approval:
-            yield _gate(step.approval, str(step.weight))
-    if plan.promotion:
-        yield _gate(plan.promotion, PROMOTION)
-    yield None
-
-
-def _gate(approval: Approval, gate: str) -> _Gate:
-    if approval.on_timeout is OnTimeout.PAUSE:
-        raise ConfigError(
-            f"on_timeout: 'pause' of the approval {gate!r}: a group of tasks cannot stand still.",
-            hint="Say rollback or promote, or use RolloutOperator, which can.",
-        )
-    return _Gate(timeout=approval.timeout, on_timeout=approval.on_timeout, gate=gate)
-
-
-def _approval(service: str, gate: _Gate) -> BaseOperator:
-    """A question to people, whose "no" fails the run and lets ``undo`` do its work."""
-    try:
-        from airflow.providers.standard.operators.hitl import ApprovalOperator
-    except Exception as missing:
-        raise ConfigError(
-            "approval: asking people in tasks of their own needs Airflow 3.1 and its standard provider."
-        ) from missing
-    what = "bring it to all traffic" if gate.gate == PROMOTION else f"go on from {gate.gate} %"
-    made: BaseOperator = ApprovalOperator(
-        task_id=f"approve_{gate.gate}",
-        subject=f"{service}: {what}?",
-        body="The canary has baked, and its metrics are content.",
-        fail_on_reject=True,
-        response_timeout=timedelta(seconds=gate.timeout) if gate.timeout else None,
-        defaults="Approve" if gate.timeout and gate.on_timeout is OnTimeout.PROMOTE else None,
-    )
-    return made
 
 
 def _name(config: ConfigLike) -> str:

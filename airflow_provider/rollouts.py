@@ -68,6 +68,7 @@ class RolloutOperator(HasConfig, HasJournal, ServiceOperator):
 
     template_fields = ("config", "plan")
     operator_extra_links = (ServiceLink(), ReportLink())
+    until: int | None = None  # the weight that it ends at, if it is a part of a rollout
 
     def __init__(
         self,
@@ -152,7 +153,9 @@ class RolloutOperator(HasConfig, HasJournal, ServiceOperator):
         from anyservice_core import RolloutReport
 
         while True:
-            begun = client.begin_rollout(config, plan, journal=known, force=self.force)
+            begun = client.begin_rollout(
+                config, plan, journal=known, force=self.force, until=self.until
+            )
             if isinstance(begun, RolloutReport):
                 return begun
             self._begun(context, client, begun)

@@ -49,13 +49,23 @@ def begin(
     force: bool = False,
     cloud: str | None = None,
     project: str | None = None,
+    until: int | None = None,
 ) -> Op[Relay | RolloutReport]:
     """Do what ``rollout`` does up to its first pause: one look, and what it calls for, such as the deploy.
 
-    Takes and raises what ``rollout`` does. Returns its report if that was all, else what ``follow`` takes.
+    Takes and raises what ``rollout`` does. With ``until`` it is a part of a rollout: when the canary has baked at that
+    weight and nothing else holds it, the gate ``end`` does (``Journal.gate``), and whoever runs the next part goes on from
+    the journal. Returns the report if that was all, else what ``follow`` takes.
     """
     run = yield from opened(
-        config, plan, journal=journal, force=force, poll_interval_s=2.0, cloud=cloud, project=project
+        config,
+        plan,
+        journal=journal,
+        force=force,
+        poll_interval_s=2.0,
+        cloud=cloud,
+        project=project,
+        until=until,
     )
     report = yield from run.step()
     return report or Relay(

@@ -93,6 +93,7 @@ def opened(
     poll_interval_s: float,
     cloud: str | None,
     project: str | None,
+    until: int | None = None,
 ) -> Op[Rollout]:
     """A rollout that is ready to look; what cannot work, or is not to be tried again, ends here."""
     steps = RolloutPlan.parse(plan)
@@ -105,7 +106,7 @@ def opened(
     if not prepared.name:
         raise ConfigError("name: missing; a service needs one.")
     now = yield from Now()
-    memory = resume(journal, prepared, force=force, at=now)
+    memory = resume(journal, prepared, force=force, at=now).replace(until=until)
     run = Rollout(prepared.options(version_name=memory.version_name), steps, memory, poll_interval_s)
     if memory.known_bad:
         yield from run.end(Outcome.ROLLED_BACK, _known_bad(memory), at=now)

@@ -4,7 +4,8 @@ Gates hold moves forward only: the deploy, a greater weight, the promotion. A ca
 is taken back all the same. While a gate holds, the progress deadline stands still, and what the metrics
 cannot say is no reason to stop: it is asked again when the gate opens.
 
-In this order: an order to pause, the approval of the step, the approval of the promotion, the windows.
+In this order: an order to pause, the approval of the step, the approval of the promotion, the end of this part (see
+``parts.py``), the windows.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from anyservice_core.rollout.orders import PROMOTION
 from anyservice_core.rollout.plan import Approval, OnTimeout, RolloutPlan
 from anyservice_core.rollout.windows import Move, closed
 
-__all__ = ["PAUSED", "asked", "at_start", "at_step"]
+__all__ = ["END", "PAUSED", "asked", "at_start", "at_step"]
 
+END: Final = "end"  # of a part: who runs the next one goes on from here
 PAUSED: Final = "pause"
 
 
@@ -32,7 +34,8 @@ def at_start(plan: RolloutPlan, journal: Journal, at: float, *, whole: bool) -> 
     at_once = not plan.steps and not whole
     approvals = {PROMOTION: plan.promotion} if at_once else {}
     moves = (Move.START, Move.PROMOTE) if at_once else (Move.START,)
-    return next(_holding(plan, journal, at, _Ahead("the deploy", approvals, moves)), None)
+    ends = at_once and journal.until is not None
+    return next(_holding(plan, journal, at, _Ahead("the deploy", approvals, moves, ends=ends)), None)
 
 
 def at_step(plan: RolloutPlan, journal: Journal, at: float) -> Action | None:
@@ -41,7 +44,8 @@ def at_step(plan: RolloutPlan, journal: Journal, at: float) -> Action | None:
     last = plan.next_weight(weight) is None
     what = "the promotion" if last else f"the next weight after {weight} %"
     moves = (Move.PROMOTE if last else Move.ADVANCE,)
-    return next(_holding(plan, journal, at, _Ahead(what, _approvals(plan, weight), moves)), None)
+    ends = journal.until is not None and weight >= journal.until
+    return next(_holding(plan, journal, at, _Ahead(what, _approvals(plan, weight), moves, ends=ends)), None)
 
 
 def asked(plan: RolloutPlan, journal: Journal) -> str | None:
@@ -62,6 +66,7 @@ class _Ahead(NamedTuple):
     what: str
     approvals: Mapping[str, Approval | None]
     moves: Sequence[Move]
+    ends: bool  # whether it is for the next part to make
 
 
 def _holding(plan: RolloutPlan, journal: Journal, at: float, ahead: _Ahead) -> Iterator[Action]:
@@ -71,6 +76,8 @@ def _holding(plan: RolloutPlan, journal: Journal, at: float, ahead: _Ahead) -> I
         what = f"the step at {gate} %" if gate != PROMOTION else ahead.what
         if approval is not None and (action := _unapproved(journal, gate, approval, at, what)):
             yield action
+    if ahead.ends:
+        yield Wait(f"this part of the rollout is over: {ahead.what} is for the next", gate=END)
     for move in ahead.moves:
         if (shut := closed(plan.windows, move, at)) is not None:
             why = f"{ahead.what} waits for its time, {shut.reason}{_opens(shut.opens_at)}"

@@ -73,6 +73,7 @@ class Journal(BaseModel):
     held_s: float = 0.0  # how long gates have held it at the present step
     orders: tuple[Order, ...] = ()
     orders_from: float = 0.0  # what was ordered before was about another run
+    until: int | None = None  # the weight where this part of the rollout ends, if it is run in parts
 
     def replace(self, **changes: Any) -> Journal:
         return self.model_copy(update=changes)

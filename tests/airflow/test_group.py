@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(40)]
 
 BOTH_WAYS = pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
 PLAN = {
-    "steps": [10, {"weight": 50, "approval": {"timeout": "8h"}}],
+    "steps": [10, {"weight": 50, "approval": {"timeout": "1h"}}],
     "bake": "2m",
     "metrics": [{"name": "errors", "provider": "router"}],
     "promotion": {"timeout": "1h", "on_timeout": "promote"},
@@ -37,11 +38,25 @@ class PerTask:
         self.of = {}
 
     def run(self, airflow, dag, name):
+        return airflow.run(self.begin(airflow, dag, name))
+
+    def begin(self, airflow, dag, name):
+        """Give the task, with its own XComs behind it."""
         task = dag.get_task(f"rollout.{name}")
         airflow.ti.xcoms = self.of.setdefault(task.task_id, {})
         airflow.store.forget()
         airflow.ti.xcom_pull = self.pull
-        return airflow.run(task)
+        return task
+
+    def ask(self, airflow, dag, name):
+        """Let an approval come to its question; give the task, and the trigger that watches meanwhile."""
+        task = airflow.ready(self.begin(airflow, dag, name))
+        with pytest.raises(TaskDeferred) as deferred:
+            task.execute(airflow.context)
+        event = airflow.fire(deferred.value.trigger)
+        with pytest.raises(TaskDeferred) as asked:
+            task.resume_execution("resume", {"event": event}, airflow.context)
+        return task, asked.value.trigger
 
     def pull(self, task_ids=None, key="return_value"):
         return self.of.get(task_ids, {}).get(key)
@@ -65,17 +80,116 @@ def test_each_step_and_each_approval_is_a_task(config):
     assert [leaf.task_id for leaf in dag.leaves] == ["rollout.undo"]
 
 
-def test_approvals_keep_their_time_and_what_comes_after_it(config):
-    """A "no" is a failure, so that undo runs; silence means what the plan says."""
-    dag = group(config)
-    first, last = dag.get_task("rollout.approve_50"), dag.get_task("rollout.approve_promotion")
-
-    assert (first.response_timeout.total_seconds(), first.defaults, first.fail_on_reject) == (
-        8 * 3600,
-        None,
-        True,
+@pytest.fixture
+def questions(monkeypatch):
+    """The questions that were asked of people."""
+    asked = []
+    monkeypatch.setattr(
+        "airflow_provider.orders.upsert_hitl_detail", lambda **question: asked.append(question)
     )
-    assert last.defaults == ["Approve"]
+    return asked
+
+
+def answer(choice, at):
+    """What Airflow resumes a task with when somebody has answered."""
+    return {
+        "chosen_options": [choice],
+        "params_input": {},
+        "responded_at": datetime.fromtimestamp(at, UTC),
+        "responded_by_user": {"id": "7", "name": "Ada"},
+    }
+
+
+@pytest.fixture
+def asking(airflow, serving, config, tasks, questions):
+    """A group that has come to its first approval: its tasks, the one that asks, and the trigger that watches."""
+    serving.send_traffic(100)
+    airflow.ti.id = "ti-1"
+    dag = group(config.options(tags={"a": "b"}))
+    for name in ("step_10", "step_50"):
+        tasks.run(airflow, dag, name)
+    task, watching = tasks.ask(airflow, dag, "approve_50")
+    return dag, task, watching
+
+
+def answered(airflow, task, choice):
+    return task.resume_execution("resume", {"event": answer(choice, airflow.plane.now)}, airflow.context)
+
+
+def test_an_approval_ends_with_a_yes_and_moves_nothing(airflow, serving, tasks, asking, questions):
+    """It waits in the triggerer, whatever the other tasks do; the next weight is for the next task to bring."""
+    dag, task, _ = asking
+    assert len(questions) == 1
+    assert answered(airflow, task, "Approve")["weight"] == 50
+    assert serving.service("recommender").canary.weight == 50
+
+    last, _ = tasks.ask(airflow, dag, "approve_promotion")
+    assert answered(airflow, last, "Approve")["weight"] == 50
+    report = tasks.run(airflow, dag, "promote")
+
+    assert report["outcome"] == "succeeded"
+    assert [(order["by"], order["gate"]) for order in report["orders"]] == [
+        ("Ada", "50"),
+        ("Ada", "promotion"),
+    ]
+    assert len(questions) == 2
+
+
+def test_a_canary_that_turns_bad_while_people_think_is_taken_back(airflow, serving, tasks, asking):
+    """Its metrics are measured on; the question is over, and the run is red."""
+    dag, task, watching = asking
+    serving.send_traffic(100, errors={serving.service("recommender").canary.name: 0.5})
+    event = airflow.fire(watching)
+    with pytest.raises(AirflowFailException, match="rolled back: errors"):
+        task.resume_execution("resume", {"event": event}, airflow.context)
+
+    assert serving.service("recommender").canary is None
+    with pytest.raises(AirflowFailException, match="v1 serves again"):
+        tasks.run(airflow, dag, "undo")
+
+
+def test_a_no_takes_the_canary_back_and_says_whose_it_was(airflow, serving, asking):
+    """The task that has asked fails with it, so that nothing after it runs but undo."""
+    _, task, _ = asking
+    with pytest.raises(TaskDeferred) as deferred:
+        answered(airflow, task, "Roll back")
+    event = airflow.fire(deferred.value.trigger)
+    with pytest.raises(AirflowFailException, match="aborted by Ada"):
+        task.resume_execution("resume", {"event": event}, airflow.context)
+
+    assert serving.service("recommender").canary is None
+
+
+def test_silence_means_what_the_plan_says(airflow, serving, tasks, asking):
+    """An hour without a word takes it back here; after the last question of this plan it would go on."""
+    _, task, watching = asking
+    with pytest.raises(AirflowFailException, match="nobody approved the step at 50 % within 1h"):
+        task.resume_execution("resume", {"event": airflow.fire(watching)}, airflow.context)
+
+    assert serving.service("recommender").canary is None
+
+
+def test_silence_may_mean_yes(airflow, serving, config, tasks, questions):
+    """Then the approval is over, and the promotion is the next task's as ever."""
+    serving.send_traffic(100)
+    airflow.ti.id = "ti-1"
+    dag = group(config.options(tags={"a": "b"}), {"steps": [10], "promotion": PLAN["promotion"]})
+    tasks.run(airflow, dag, "step_10")
+    task, watching = tasks.ask(airflow, dag, "approve_promotion")
+    result = task.resume_execution("resume", {"event": airflow.fire(watching)}, airflow.context)
+
+    assert result["weight"] == 10
+    assert tasks.run(airflow, dag, "promote")["outcome"] == "succeeded"
+
+
+def test_an_approval_that_was_marked_success_is_passed_by(airflow, serving, config, tasks):
+    """Its task has left no journal; the next goes on from the one before it, and bakes nothing twice."""
+    serving.send_traffic(100)
+    dag = group(config.options(tags={"a": "b"}))
+    for name in ("step_10", "step_50"):
+        tasks.run(airflow, dag, name)
+
+    assert [step["weight"] for step in tasks.run(airflow, dag, "promote")["steps"]] == [10, 50]
 
 
 @BOTH_WAYS
@@ -152,8 +266,6 @@ def test_what_was_paused_is_left_for_a_person(airflow, serving, config, tasks):
 
 
 def test_what_a_group_cannot_do_is_told_when_the_dag_is_read(config):
-    """A path has no name yet, and a row of tasks cannot stand still."""
+    """A path has no name yet, so the task that may have to take it back would not know what."""
     with pytest.raises(ConfigError, match="service: missing"):
         group("service.yaml")
-    with pytest.raises(ConfigError, match="on_timeout"):
-        group(config, {"steps": [{"weight": 10, "approval": {"timeout": "1h", "on_timeout": "pause"}}]})

@@ -7,6 +7,8 @@ import pytest
 
 from anyservice_core import RolloutPlan, RolloutReport, ServiceConfig
 from anyservice_core.operations.relay import Relay
+from anyservice_core.rollout.orders import PROMOTION, Order, OrderKind
+from anyservice_core.rollout.parts import parts
 from anyservice_core.testing import FakePlane
 
 PLAN = RolloutPlan.parse({"steps": [10, 50], "bake": "1m"})
@@ -81,3 +83,94 @@ def test_a_follower_says_when_it_is_time_to_deploy(plane):
 
         assert client.follow_rollout(relay, PLAN) is None
         assert client.begin_rollout(config("v2"), PLAN).journal.started
+
+
+# ── in parts ──
+
+
+HELD = RolloutPlan.parse({"steps": [10, {"weight": 50, "approval": True}], "bake": "1m", "promotion": True})
+
+
+class Over(Exception):
+    """The part has come to its end, or to people."""
+
+
+@pytest.fixture
+def run_part(plane):
+    """Run one part of a rollout up to the gate ``end`` or an approval; give its journal, or the report."""
+    kept = {}
+
+    def save(key, journal):
+        kept["journal"] = journal
+        if journal.gate:
+            raise Over
+
+    def run(part, orders=()):
+        with plane.client(on_save=save, on_orders=lambda key: orders) as client:
+            try:
+                begun = client.begin_rollout(
+                    config("v2"), part.plan(HELD), journal=kept.get("journal"), until=part.until
+                )
+                return (
+                    begun
+                    if isinstance(begun, RolloutReport)
+                    else client.follow_rollout(begun, part.plan(HELD))
+                )
+            except Over:
+                return kept["journal"]
+
+    return run
+
+
+def yes(plane, gate=None, kind=OrderKind.APPROVE):
+    return Order(kind=kind, at=plane.now, by="ann", gate=gate)
+
+
+def test_the_parts_of_a_plan_stand_in_a_row():
+    """Each step, each approval, and the promotion at the end, even where there is nothing else."""
+    names = [part.name for part in parts(HELD)]
+
+    assert names == ["step_10", "step_50", "approve_50", "approve_promotion", "promote"]
+    assert [part.name for part in parts(RolloutPlan.parse({"steps": []}))] == ["promote"]
+
+
+def test_parts_are_one_rollout(plane, run_part):
+    """Each ends where the next begins, moves nothing that is not its own, and asks only what it is there for."""
+    seen = []
+    for part in parts(HELD):
+        done = run_part(part)
+        if part.gate:
+            assert done.gate == part.gate
+            done = run_part(part, [yes(plane, part.gate)])
+        seen.append(done.weight if part.until is not None else done.outcome)
+        if part.until is not None:
+            assert (done.gate, plane.service("recommender").canary.weight) == ("end", part.until)
+
+    assert seen == [10, 50, 50, 50, "succeeded"]
+    assert [step.weight for step in done.steps] == [10, 50]
+    assert [order.gate for order in done.orders] == ["50", "promotion"]
+
+
+def test_an_order_to_go_on_goes_beyond_the_end_of_a_part(plane, run_part):
+    """It says to go on from the present step whatever holds it; then the part ends at the weight that was gone on to."""
+    first = next(iter(parts(HELD)))
+    run_part(first)
+    done = run_part(first, [yes(plane, kind=OrderKind.PROMOTE)])
+
+    assert (done.gate, done.weight) == ("end", 50)
+
+
+def test_a_promotion_without_steps_is_asked_for_before_the_deploy(plane):
+    """The part that asks deploys nothing; the one after it does."""
+    plan = RolloutPlan.parse({"steps": [], "promotion": True})
+    ask, promote = parts(plan)
+    orders = []
+    with plane.client(on_orders=lambda key: orders) as client:
+        held = client.begin_rollout(config("v2"), ask.plan(plan), until=ask.until)
+        orders.append(yes(plane, PROMOTION))
+        over = client.begin_rollout(config("v2"), ask.plan(plan), journal=held.journal, until=ask.until)
+        assert (held.journal.gate, over.journal.gate) == (PROMOTION, "end")
+        assert plane.service("recommender").canary is None
+        begun = client.begin_rollout(config("v2"), promote.plan(plan), journal=over.journal)
+
+    assert begun.journal.started
