@@ -16,6 +16,9 @@ PREFECT := .venv-prefect/bin
 OFFICIAL := .venv-official/bin
 BENCH_S := 300
 SYNC = $(UV) pip sync --quiet --compile-bytecode --require-hashes
+# Side by side, a file at a time where tests of a file share a plane; WORKERS=0 for one after the other.
+WORKERS ?= 2
+BESIDE = -n $(WORKERS) --dist
 PYTEST = $(DEV)/python -m pytest
 
 help:
@@ -66,14 +69,14 @@ demo: .venv/ready
 test: test-core test-real test-airflow test-prefect test-official
 
 test-core: .venv/ready
-	$(PYTEST) -m "not real and not airflow and not prefect and not official"
+	$(PYTEST) $(BESIDE) worksteal -m "not real and not airflow and not prefect and not official"
 
 test-real: .venv/ready
 	@scripts/prometheus
-	$(PYTEST) -m "real and not airflow and not airflow_e2e and not prefect and not prefect_e2e and not official"
+	$(PYTEST) $(BESIDE) loadfile -m "real and not airflow and not airflow_e2e and not prefect and not prefect_e2e and not official"
 
 test-airflow: .venv/ready
-	$(PYTEST) -m "airflow and not airflow_e2e"
+	$(PYTEST) $(BESIDE) loadfile -m "airflow and not airflow_e2e"
 
 # A real `airflow standalone` and a real plane; whole scenarios, kills among them.
 test-airflow-e2e: .venv/ready
@@ -89,7 +92,7 @@ test-prefect-e2e: .venv-prefect/ready
 
 # Bounded, so that a client that hangs cannot hold up the rest.
 test-official: .venv-official/ready
-	timeout --kill-after=30 600 $(OFFICIAL)/python -m pytest -m official tests/official
+	timeout --kill-after=30 600 $(OFFICIAL)/python -m pytest $(BESIDE) loadfile -m official tests/official
 
 check: .venv/ready
 	$(DEV)/ruff check .
