@@ -31,37 +31,22 @@ $(UV): requirements/tools.txt scripts/bootstrap
 	@scripts/bootstrap
 	@touch $@
 
-# The one for daily work: the core, Ray, Airflow, the newest Prefect that fits beside it, tools.
+define ENVIRONMENT
+@echo "setting up $(@D)"
+@$(UV) venv --quiet --clear --python "$(PYTHON)" $(@D)
+@VIRTUAL_ENV=$(@D) $(SYNC) $<
+@VIRTUAL_ENV=$(@D) $(UV) pip install --quiet --no-deps --no-build-isolation -e .
+@touch $@
+endef
+
+# The one for daily work: the core, Ray, Airflow, the newest Prefect that fits beside it, tools; a gigabyte.
 .venv/ready: requirements/dev.txt pyproject.toml $(UV)
-	@echo "setting up .venv (Ray, Airflow, Prefect: about a gigabyte the first time)"
-	@$(UV) venv --quiet --clear --python "$(PYTHON)" .venv
-	@VIRTUAL_ENV=.venv $(SYNC) requirements/dev.txt
-	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
+	$(ENVIRONMENT)
 
-# The newest Prefect, which cannot live beside Airflow.
-.venv-prefect/ready: requirements/prefect.txt pyproject.toml $(UV)
-	@echo "setting up .venv-prefect"
-	@$(UV) venv --quiet --clear --python "$(PYTHON)" .venv-prefect
-	@VIRTUAL_ENV=.venv-prefect $(SYNC) requirements/prefect.txt
-	@VIRTUAL_ENV=.venv-prefect $(UV) pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
-
-# The official client, to be compared with; it pins more than the product should.
-.venv-official/ready: requirements/official.txt pyproject.toml $(UV)
-	@echo "setting up .venv-official"
-	@$(UV) venv --quiet --clear --python "$(PYTHON)" .venv-official
-	@VIRTUAL_ENV=.venv-official $(SYNC) requirements/official.txt
-	@VIRTUAL_ENV=.venv-official $(UV) pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
-
-# The oldest Airflow that is supported.
-.venv-airflow2/ready: requirements/airflow2.txt pyproject.toml $(UV)
-	@echo "setting up .venv-airflow2"
-	@$(UV) venv --quiet --clear --python "$(PYTHON)" .venv-airflow2
-	@VIRTUAL_ENV=.venv-airflow2 $(SYNC) requirements/airflow2.txt
-	@VIRTUAL_ENV=.venv-airflow2 $(UV) pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
+# What cannot live beside those: .venv-prefect, the newest Prefect; .venv-airflow2, the oldest Airflow;
+# .venv-official, the official client, which pins more than the product should.
+.venv-%/ready: requirements/%.txt pyproject.toml $(UV)
+	$(ENVIRONMENT)
 
 demo: .venv/ready
 	@$(DEV)/python -m dags_examples.demo
