@@ -292,11 +292,14 @@ class FakePlane:
         folder, _, name = request.url.path.rpartition("/")
         if folder != "/plane/v1/bundles" or request.method != "PUT":
             return None
-        if not self.bundles.accepts(name, request.url.params.get("signature", "")):
-            return httpx.Response(403)
         draft = self.bundles.draft()
         draft.write_bytes(request.read())
-        self.bundles.keep(name, draft)
+        try:
+            self.bundles.keep(name, draft, issued=self.bundles.admit(name, request.url.params))
+        except RejectedError as error:
+            return httpx.Response(error.status, json={"error": {"detail": str(error)}})
+        finally:
+            draft.unlink(missing_ok=True)
         return httpx.Response(200)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -313,9 +316,10 @@ class FakePlane:
             base_url=HOST,
         )
         reply = self.api.answer(asked)
+        headers = dict(reply.headers)
         if reply.body is None or isinstance(reply.body, str):
-            return httpx.Response(reply.status, text=reply.body or "")
-        return httpx.Response(reply.status, json=reply.body)
+            return httpx.Response(reply.status, text=reply.body or "", headers=headers)
+        return httpx.Response(reply.status, json=reply.body, headers=headers)
 
 
 def _taken(line: str, faults: list[str]) -> bool:

@@ -20,6 +20,7 @@ import httpx
 import uvicorn
 
 from anyservice_core.models.enums import ServiceState
+from anyservice_core.plane import catalog
 from anyservice_core.plane.api import Api
 from anyservice_core.plane.app import application
 from anyservice_core.plane.bundles import Bundles
@@ -29,7 +30,7 @@ from anyservice_core.plane.store import Store
 from anyservice_core.testing import TOKEN, FakeEngine, FakeRouter
 
 MANY, ROUNDS, CALLS = 1_000, 10, 20
-BODY = {"build_id": "bld_x", "compute_config_id": "cpt_x", "config": {}}
+BODY = {"build_id": catalog.BUILD.id, "compute_config_id": catalog.COMPUTE.id, "config": {}}
 APPLY = "/api/v2/services-v2/apply"
 
 

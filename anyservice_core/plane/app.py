@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -18,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from anyservice_core.errors import AnyserviceError, ApiError, RejectedError
-from anyservice_core.plane.api import Api
+from anyservice_core.errors import AnyserviceError, AuthError, RejectedError, UnavailableError
+from anyservice_core.plane.api import Api, refusal
 from anyservice_core.plane.reading import MAX_BODY, MAX_UPLOAD, parse
 from anyservice_core.plane.routes import ApiReply, ApiRequest
 
@@ -34,10 +35,10 @@ def application(api: Api, pages: Iterable[BaseRoute] = ()) -> Starlette:
 
     async def answer(request: Request) -> Response:
         try:
-            api.admit(request.headers)
+            api.admit(request.headers, _address(request))
             body = parse(await _body(request))
         except AnyserviceError as error:
-            return _refusal(error)
+            return _response(refusal(error))
         asked = ApiRequest(
             method="GET" if request.method == "HEAD" else request.method,
             path=request.url.path,
@@ -45,22 +46,24 @@ def application(api: Api, pages: Iterable[BaseRoute] = ()) -> Starlette:
             headers=dict(request.headers),
             body=body,
             base_url=str(request.base_url).rstrip("/"),
+            client=_address(request),
         )
         return _response(await to_thread.run_sync(api.answer, asked))
 
     async def upload(request: Request) -> Response:
         name = request.path_params["name"]
         try:
-            if not api.bundles.accepts(name, request.query_params.get("signature", "")):
-                return _error(403, "the upload URL is not one that this plane gave out")
+            issued = api.bundles.admit(name, request.query_params)
             draft = api.bundles.draft()
             try:
                 await _save(request, draft)
-                await to_thread.run_sync(api.bundles.keep, name, draft)
+                await to_thread.run_sync(partial(api.bundles.keep, name, draft, issued=issued))
             finally:
                 draft.unlink(missing_ok=True)
+        except AuthError as error:
+            return _response(refusal(api.guard.wrong(_address(request), error)))
         except AnyserviceError as error:
-            return _refusal(error)
+            return _response(refusal(error))
         return Response(status_code=200)
 
     async def health(_: Request) -> Response:
@@ -83,9 +86,16 @@ async def _body(request: Request) -> bytes:
 
 
 async def _save(request: Request, path: Path) -> None:
-    async with await anyio.open_file(path, "wb") as file:
-        async for chunk in _limited(request, MAX_UPLOAD):
-            await file.write(chunk)
+    try:
+        async with await anyio.open_file(path, "wb") as file:
+            async for chunk in _limited(request, MAX_UPLOAD):
+                await file.write(chunk)
+    except OSError as error:
+        raise UnavailableError(f"the upload cannot be kept: {error.strerror}.", status=507) from error
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:
@@ -105,15 +115,12 @@ async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 
 def _response(reply: ApiReply) -> Response:
+    headers = dict(reply.headers)
     if reply.body is None:
-        return Response(status_code=reply.status)
+        return Response(status_code=reply.status, headers=headers)
     if isinstance(reply.body, str):
-        return PlainTextResponse(reply.body, status_code=reply.status)
-    return JSONResponse(reply.body, status_code=reply.status)
-
-
-def _refusal(error: AnyserviceError) -> Response:
-    return _error(error.status if isinstance(error, ApiError) else 500, str(error))
+        return PlainTextResponse(reply.body, status_code=reply.status, headers=headers)
+    return JSONResponse(reply.body, status_code=reply.status, headers=headers)
 
 
 def _error(status: int, text: str) -> Response:

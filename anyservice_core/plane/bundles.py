@@ -11,36 +11,42 @@ last asked is kept as the file's time of access. Unpacked copies go with their b
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import hashlib
 import hmac
+import math
 import os
 import re
 import shutil
 import tempfile
 import time
-import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from anyservice_core.errors import RejectedError
+from anyservice_core.errors import AuthError, ConflictError, RejectedError
+from anyservice_core.plane.guard import same
+from anyservice_core.plane.unpacking import inspect, unpack
 
-__all__ = ["KEEP_S", "SCHEME", "Bundles", "bundles_of"]
+__all__ = ["KEEP_S", "PASS_S", "SCHEME", "Bundles", "bundles_of"]
 
 SCHEME = "anyservice"
 KEEP_S = 86_400.0
+PASS_S = 3_600.0
+_ASK = "Ask for another one; clients do so at the next deploy."
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.zip")
 
 
 class Bundles:
     """Zips under ``root/bundles``, unpacked copies under ``root/code``; ``key`` signs upload URLs."""
 
-    def __init__(self, root: Path, *, key: str) -> None:
+    def __init__(self, root: Path, *, key: str, clock: Callable[[], float] = time.time) -> None:
         self._zips = root / "bundles"
         self._code = root / "code"
         self._key = key.encode()
+        self._clock = clock
         for folder in (self._zips, self._code):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -51,12 +57,29 @@ class Bundles:
         """Say whether a bundle is there; whoever asks is about to deploy it, so it is kept for a while."""
         return _touched(self._zips / _checked(name))
 
-    def signature(self, name: str) -> str:
-        """Sign a name, so that an upload URL works without the caller's token and for one file only."""
-        return hmac.new(self._key, _checked(name).encode(), hashlib.sha256).hexdigest()
+    def pass_for(self, name: str) -> str:
+        """Give the query of an upload URL: good for this name, for ``PASS_S`` seconds and one content."""
+        expires = str(int((self._clock() + PASS_S) * 1000))
+        return f"expires={expires}&signature={self._signature(name, expires)}"
 
-    def accepts(self, name: str, signature: str) -> bool:
-        return hmac.compare_digest(self.signature(name), signature)
+    def admit(self, name: str, shown: Mapping[str, str]) -> float:
+        """Look at the query of an upload URL; give when it was issued.
+
+        Raises:
+            AuthError: this plane did not give it out for this name, or it is too old.
+        """
+        expires = shown.get("expires", "")
+        if not same(shown.get("signature", ""), self._signature(name, expires)):
+            raise AuthError("the upload URL is not one that this plane gave out.", hint=_ASK, status=403)
+        until = int(expires) / 1000
+        if until <= self._clock():
+            raise AuthError("the upload URL is too old.", hint=_ASK, status=403)
+        return until - PASS_S
+
+    def _signature(self, name: str, expires: str) -> str:
+        """Sign a name and a time, so that an upload URL works without the token, and for one file only."""
+        text = "\0".join(("anyservice-upload", _checked(name), expires))
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
     def draft(self) -> Path:
         """Give a new empty file to write an upload into."""
@@ -64,15 +87,28 @@ class Bundles:
         os.close(handle)
         return Path(path)
 
-    def keep(self, name: str, draft: Path) -> None:
+    def keep(self, name: str, draft: Path, *, issued: float = math.inf) -> None:
         """Take a whole upload in under its name.
 
+        Args:
+            issued: when its URL was given out. A URL that was used already takes the same bytes again, from a client
+                that did not hear the answer, and no others.
+
         Raises:
-            RejectedError: it is not a zip.
+            RejectedError: it is no zip, or one that ``unpacking`` refuses.
+            ConflictError: its URL was used for other bytes.
         """
-        if not zipfile.is_zipfile(draft):
-            raise RejectedError(f"bundle '{name}' is not a zip file.", status=400)
-        draft.replace(self._zips / _checked(name))
+        inspect(draft, f"bundle '{name}'")
+        target = self._zips / _checked(name)
+        if _changed(target) >= issued:
+            if not filecmp.cmp(draft, target, shallow=False):
+                raise ConflictError(
+                    f"the upload URL of '{name}' was used already, for another file.", hint=_ASK, status=409
+                )
+            return
+        now = int(self._clock() * 1e9)
+        os.utime(draft, ns=(now, now))
+        draft.replace(target)
 
     def check(self, uri: str, *, field: str) -> None:
         """Refuse a working_dir that this plane cannot serve, before anything is started.
@@ -105,7 +141,7 @@ class Bundles:
         ``used`` are the URIs of every version of every service.
         """
         used = [*used]
-        names, before = _names(used), time.time() - keep_s
+        names, before = _names(used), self._clock() - keep_s
         gone = [path for path in self._zips.iterdir() if path.name not in names and _last(path) < before]
         for path in gone:
             self._remove(path)
@@ -148,8 +184,7 @@ class Bundles:
     def _unpack(self, source: Path, target: Path) -> None:
         draft = Path(tempfile.mkdtemp(dir=self._code, suffix=".part"))
         try:
-            with zipfile.ZipFile(source) as archive:
-                archive.extractall(draft)
+            unpack(source, draft, f"bundle '{source.name}'")
             draft.replace(target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -188,6 +223,14 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except OSError:  # a name that is too long for one
         return False
+
+
+def _changed(path: Path) -> float:
+    """When it was uploaded; never, if it is not there."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return -math.inf
 
 
 def _last(path: Path) -> float:

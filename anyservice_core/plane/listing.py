@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, Final, Self
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from anyservice_core.errors import RejectedError
 from anyservice_core.models.wire import TrafficWire
 from anyservice_core.plane.catalog import CREATOR
+from anyservice_core.plane.paging import Paged
 from anyservice_core.plane.state import Service
 from anyservice_core.plane.store import Store
 
-__all__ = ["Page", "Query", "prometheus", "select"]
+__all__ = ["Found", "Query", "prometheus", "select"]
 
+SortField: TypeAlias = Literal["STATUS", "NAME", "CREATED_AT", "LAST_DEPLOYED_AT"]
 _COLUMNS: Final = {
     "NAME": "name",
     "STATUS": "state",
@@ -23,96 +25,65 @@ _COLUMNS: Final = {
 }
 
 
-class Query(BaseModel):
+def _upper(text: Any) -> Any:
+    return text.upper() if isinstance(text, str) else text
+
+
+class Query(Paged):
     """What a list request asks for; names are the API's own."""
 
-    model_config = ConfigDict(frozen=True)
-
-    name: str | None = None
-    project_id: str | None = None
-    cloud_id: str | None = None
-    creator_id: str | None = None
-    states: frozenset[str] = frozenset()
-    tags: tuple[tuple[str, str], ...] = ()
-    archived: bool = False
-    sort_field: str | None = None
-    sort_order: str = "ASC"
-    paging_token: str | None = None
-    count: int = Field(default=10, ge=1, le=50)
-
-    @classmethod
-    def read(cls, get: Callable[[str], str | None], all_of: Callable[[str], list[str]]) -> Self:
-        """Read a query string.
-
-        Raises:
-            pydantic.ValidationError: a value that does not fit, such as ``count=51``.
-        """
-        plain = (
-            "name",
-            "project_id",
-            "cloud_id",
-            "creator_id",
-            "sort_field",
-            "sort_order",
-            "paging_token",
-            "count",
-        )
-        given = {key: value for key in plain if (value := get(key)) is not None}
-        return cls.model_validate(
-            {
-                **given,
-                "states": frozenset(state.upper() for state in all_of("state_filter")),
-                "tags": [tag.partition(":")[::2] for tag in all_of("tag_filter")],
-                "archived": get("archive_status") == "ALL",
-            }
-        )
+    name: str = ""
+    project_id: str = ""
+    cloud_id: str = ""
+    creator_id: str = ""
+    state_filter: list[str] = Field(default_factory=list, max_length=50)
+    tag_filter: list[str] = Field(default_factory=list, max_length=50)
+    archive_status: Literal["NOT_ARCHIVED", "ALL", "ARCHIVED"] = "NOT_ARCHIVED"
+    sort_field: Annotated[SortField, BeforeValidator(_upper)] | None = None
+    sort_order: Annotated[Literal["ASC", "DESC"], BeforeValidator(_upper)] = "ASC"
 
     def where(self) -> tuple[str, list[Any]]:
         """Give the condition in SQL, and the values in it."""
         parts: list[tuple[str, list[Any]]] = []
-        if not self.archived:
-            parts.append(("archived = 0", []))
-        if self.name is not None:
+        if self.archive_status != "ALL":
+            parts.append((f"archived = {int(self.archive_status == 'ARCHIVED')}", []))
+        if self.name:
             parts.append(("instr(name, ?)", [self.name]))
-        if self.project_id is not None:
+        if self.project_id:
             parts.append(("project_id = ?", [self.project_id]))
-        if self.cloud_id is not None:
+        if self.cloud_id:
             parts.append(("json_extract(document, '$.cloud_id') = ?", [self.cloud_id]))
-        if self.creator_id not in {None, CREATOR.id}:
+        if self.creator_id not in {"", CREATOR.id}:
             parts.append(("false", []))
-        if self.states:
-            parts.append((f"state IN ({_marks(self.states)})", sorted(self.states)))
-        parts += [self._tagged(key) for key in sorted({key for key, _ in self.tags})]
+        if states := sorted({state.upper() for state in self.state_filter}):
+            parts.append((f"state IN ({_marks(states)})", states))
+        tags = [tag.partition(":")[::2] for tag in self.tag_filter]
+        parts += [
+            _tagged(key, [value for name, value in tags if name == key])
+            for key in sorted({key for key, _ in tags})
+        ]
         return " AND ".join(sql for sql, _ in parts), [value for _, values in parts for value in values]
 
-    def _tagged(self, key: str) -> tuple[str, list[Any]]:
-        """Any of the values asked for a key will do; each key must have one."""
-        wanted = [value for name, value in self.tags if name == key]
-        tag = "SELECT 1 FROM json_each(document, '$.tags') tag WHERE tag.key = ?"
-        return f"EXISTS ({tag} AND tag.value IN ({_marks(wanted)}))", [key, *wanted]
-
     def order(self) -> str:
-        """Give the order in SQL: by default the active first, then the last changed, then by name.
-
-        Raises:
-            RejectedError: a field that there is not.
-        """
+        """Give the order in SQL: by default the active first, then the last changed, then by name."""
         if self.sort_field is None:
             return "state = 'TERMINATED', updated_at DESC, name, rowid"
-        column = _COLUMNS.get(self.sort_field.upper())
-        if column is None:
-            raise RejectedError(
-                f"sort_field '{self.sort_field}' is none of {', '.join(_COLUMNS)}.", status=422
-            )
-        down = " DESC" if self.sort_order.upper() == "DESC" else ""
-        return f"{column}{down}, name, rowid"
+        down = " DESC" if self.sort_order == "DESC" else ""
+        return f"{_COLUMNS[self.sort_field]}{down}, name, rowid"
+
+
+def _tagged(key: str, wanted: list[str]) -> tuple[str, list[Any]]:
+    """Any of the values asked for a key will do; each key must have one."""
+    tag = "SELECT 1 FROM json_each(document, '$.tags') tag WHERE tag.key = ?"
+    return f"EXISTS ({tag} AND tag.value IN ({_marks(wanted)}))", [key, *wanted]
 
 
 def _marks(values: Collection[str]) -> str:
     return ", ".join("?" * len(values))
 
 
-class Page(BaseModel):
+@dataclass(frozen=True)
+class Found:
     """One page; ``next_token`` is where the next begins, ``None`` at the end."""
 
     page: list[Service]
@@ -120,25 +91,12 @@ class Page(BaseModel):
     next_token: str | None
 
 
-def select(store: Store, query: Query) -> Page:
-    """Filter, sort and cut one page.
-
-    Raises:
-        RejectedError: a paging token or sort field that the plane never gave out.
-    """
+def select(store: Store, query: Query) -> Found:
+    """Filter, sort and cut one page."""
     where, values = query.where()
-    start, total = _offset(query.paging_token), store.count(where, values)
-    page = store.select(where, values, query.order(), limit=query.count, offset=start)
-    end = start + query.count
-    return Page(page=page, total=total, next_token=str(end) if end < total else None)
-
-
-def _offset(token: str | None) -> int:
-    if token is None:
-        return 0
-    if not (token.isascii() and token.isdecimal() and len(token) < 10):
-        raise RejectedError(f"paging_token '{token}' is not one that this plane gave out.", status=422)
-    return int(token)
+    total = store.count(where, values)
+    page = store.select(where, values, query.order(), limit=query.count, offset=query.start)
+    return Found(page, total, query.next(total))
 
 
 def prometheus(traffic: Iterable[TrafficWire]) -> str:

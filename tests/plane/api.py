@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from anyservice_core.plane import catalog
+
 __all__ = ["apply", "body", "served"]
 
 
@@ -13,8 +15,8 @@ def body(**changes: Any) -> dict[str, Any]:
     return {
         "name": "svc",
         "ray_serve_config": served("main:app"),
-        "build_id": "bld_x",
-        "compute_config_id": "cpt_x",
+        "build_id": catalog.BUILD.id,
+        "compute_config_id": catalog.COMPUTE.id,
         "config": {},
         **changes,
     }

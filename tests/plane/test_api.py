@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from anyservice_core.testing import HOST, TOKEN, FakePlane
+from tests.plane.api import apply, served
 
 
 @pytest.fixture
@@ -21,25 +22,6 @@ def plane():
 def http(plane):
     with httpx.Client(base_url=HOST, transport=plane.transport, cookies={"cli_token": TOKEN}) as http:
         yield http
-
-
-def body(**changes):
-    return {
-        "name": "svc",
-        "ray_serve_config": {"applications": [{"import_path": "main:app"}]},
-        "build_id": "bld_x",
-        "compute_config_id": "cpt_x",
-        "config": {},
-        **changes,
-    }
-
-
-def apply(http, **changes):
-    return http.put("/api/v2/services-v2/apply", json=body(**changes))
-
-
-def served(code: str):
-    return {"applications": [{"import_path": code}]}
 
 
 def zipped() -> bytes:

@@ -138,7 +138,7 @@ def test_weights_are_moved_without_a_deploy(http, plane, service, asked):
 
 
 @pytest.mark.parametrize(
-    ("asked", "status"), [({"v1": 60, "v2": 50}, 422), ({"v9": 10}, 404), ({"v2": 101}, 422), ({}, 200)]
+    ("asked", "status"), [({"v1": 60, "v2": 50}, 422), ({"v9": 10}, 404), ({"v2": 101}, 422), ({}, 422)]
 )
 def test_weights_that_cannot_be_are_refused(http, plane, service, asked, status):
     """Unknown versions and sums beyond all are no weights."""

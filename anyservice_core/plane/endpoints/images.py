@@ -1,0 +1,155 @@
+"""Images: recorded and shown, and not run, since that takes a container engine, which this plane has not.
+
+A build is done as soon as it is asked for, because nothing is built. What a version runs in instead, this plane's own
+Python, is said when it is deployed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from anyservice_core.errors import ConflictError
+from anyservice_core.models.wire import BuildOperation, BuildWire, ClusterEnvironmentWire
+from anyservice_core.models.wire.base import Wire
+from anyservice_core.plane import catalog
+from anyservice_core.plane.changes import new_id
+from anyservice_core.plane.checklist import moment
+from anyservice_core.plane.desk import Desk
+from anyservice_core.plane.endpoints.searches import NameSearch
+from anyservice_core.plane.names import Name
+from anyservice_core.plane.paging import Paged
+from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes, page
+
+__all__ = ["images"]
+
+images = Routes()
+_MOST: Final = 50
+
+
+@images.on("GET /ext/v0/cluster_environment_builds/default", answer=BuildWire)
+def _default(_: Desk, __: ApiRequest) -> Any:
+    """Show what versions run in, whatever image is asked for: this plane's own Python."""
+    return catalog.BUILD
+
+
+class _Builds(Paged):
+    cluster_environment_id: str = ""
+    desc: bool = False
+
+
+@images.on("GET /ext/v0/cluster_environment_builds", query=_Builds, answer=Page(BuildWire))
+def _builds(desk: Desk, request: ApiRequest) -> ApiReply:
+    """List the builds of an image, the oldest first unless asked otherwise."""
+    asked: _Builds = request.asked
+    found = [
+        one
+        for one in desk.registry.builds.all()
+        if asked.cluster_environment_id in {"", one.cluster_environment_id}
+    ]
+    return asked.cut(found[::-1] if asked.desc else found)
+
+
+@images.on("GET /ext/v0/cluster_environment_builds/{build}", answer=BuildWire, refusals=(404,))
+def _build(desk: Desk, _: ApiRequest, build: str) -> Any:
+    """Show a build."""
+    return desk.registry.builds.get(build)
+
+
+@images.on("GET /ext/v0/cluster_environments/{environment}", answer=ClusterEnvironmentWire, refusals=(404,))
+def _environment(desk: Desk, _: ApiRequest, environment: str) -> Any:
+    """Show an image, which is what builds are builds of."""
+    return desk.registry.environments.get(environment)
+
+
+@images.on(
+    "POST /ext/v0/cluster_environments/search",
+    body=NameSearch,
+    bare=True,
+    answer=Page(ClusterEnvironmentWire),
+)
+def _search(desk: Desk, request: ApiRequest) -> ApiReply:
+    """Search images by name."""
+    found = [one for one in desk.registry.environments.all() if request.body.name.fits(one.name)]
+    return page(found[:_MOST], len(found))
+
+
+class _NewEnvironment(Wire):
+    name: Name
+    anonymous: bool = False
+
+
+@images.on(
+    "POST /ext/v0/cluster_environments", body=_NewEnvironment, answer=ClusterEnvironmentWire, refusals=(409,)
+)
+def _create_environment(desk: Desk, request: ApiRequest) -> Any:
+    """Name an image, before the first build of it."""
+    asked: _NewEnvironment = request.body
+    with desk.store.transaction():
+        if desk.registry.environments.first(lambda one: one.name == asked.name):
+            raise ConflictError(f"an image is called '{asked.name}' already.", status=409)
+        return _named(desk, asked.name, anonymous=asked.anonymous)
+
+
+def _named(desk: Desk, name: str, *, anonymous: bool) -> ClusterEnvironmentWire:
+    now = moment(desk.clock())
+    changes = {"id": new_id("apt_"), "name": name, "anonymous": anonymous, "is_default": False}
+    made = catalog.ENVIRONMENT.model_copy(update={**changes, "created_at": now, "last_modified_at": now})
+    return desk.registry.environments.add(made)
+
+
+class _NewBuild(Wire):
+    cluster_environment_id: str
+    containerfile: Annotated[str, Field(max_length=200_000)] | None = None
+    docker_image_name: Annotated[str, Field(max_length=1000)] | None = None
+    registry_login_secret: str | None = Field(default=None, repr=False)
+    ray_version: str | None = None
+
+
+@images.on("POST /ext/v0/cluster_environment_builds", body=_NewBuild, answer=BuildOperation, refusals=(404,))
+def _create_build(desk: Desk, request: ApiRequest) -> Any:
+    """Record a build of a containerfile; it is done at once, since nothing is built."""
+    asked: _NewBuild = request.body
+    with desk.store.transaction():
+        of = desk.registry.environments.get(asked.cluster_environment_id)
+        earlier = [one for one in desk.registry.builds.all() if one.cluster_environment_id == of.id]
+        given = asked.model_dump(exclude={"cluster_environment_id"})
+        build = _recorded(desk, of, revision=len(earlier) + 1, is_byod=asked.containerfile is None, **given)
+    return BuildOperation(id=new_id("op_"), completed=True, cluster_environment_build_id=build.id)
+
+
+class _ImageUri(Wire):
+    image_uri: Annotated[str, Field(min_length=1, max_length=1000)]
+    registry_login_secret: str | None = Field(default=None, repr=False)
+    ray_version: str | None = None
+    cloud_id: str | None = None
+
+
+@images.on("POST /api/v2/builds/get_or_create_build_from_image_uri", body=_ImageUri, answer=BuildWire)
+def _of_uri(desk: Desk, request: ApiRequest) -> Any:
+    """Record an image by where it is; one that is known already is given again."""
+    asked: _ImageUri = request.body
+    given = {
+        "docker_image_name": asked.image_uri,
+        "ray_version": asked.ray_version,
+        "registry_login_secret": asked.registry_login_secret,
+    }
+    with desk.store.transaction():
+        same = desk.registry.builds.first(lambda one: one.is_byod and given.items() <= vars(one).items())
+        if same is not None:
+            return same
+        of = _named(desk, f"image-{new_id('', 8)}", anonymous=True)
+        return _recorded(desk, of, revision=1, is_byod=True, **given)
+
+
+def _recorded(desk: Desk, of: ClusterEnvironmentWire, **fields: Any) -> BuildWire:
+    now = moment(desk.clock())
+    template = of.model_dump(mode="json", exclude={"anonymous", "is_default"})
+    whose = {
+        "cluster_environment_id": of.id,
+        "application_template_id": of.id,
+        "application_template": template,
+    }
+    changes = {"id": new_id("bld_"), "created_at": now, "last_modified_at": now, **whose, **fields}
+    return desk.registry.builds.add(catalog.BUILD.model_copy(update=changes))

@@ -1,0 +1,192 @@
+"""The eight operations from the server's side: list, look, deploy, roll back, terminate, archive and delete."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from anyservice_core.errors import RejectedError
+from anyservice_core.models.enums import ServiceState
+from anyservice_core.models.wire import ApplyService, RollbackService, ServiceWire
+from anyservice_core.plane import catalog, listing
+from anyservice_core.plane.applications import check_applications
+from anyservice_core.plane.bundles import bundles_of
+from anyservice_core.plane.changes import deploy, roll_back, terminate
+from anyservice_core.plane.checklist import SURGE
+from anyservice_core.plane.desk import Desk
+from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes, page
+from anyservice_core.plane.several import Several, in_order
+from anyservice_core.plane.state import Service
+from anyservice_core.plane.store import Event
+from anyservice_core.plane.view import show
+
+__all__ = ["services"]
+
+services = Routes()
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_IMAGE: Final = (
+    "image {image} is recorded and shown, and not run: without a container engine, this plane runs versions in its"
+    " own Python; requirements are installed for them"
+)
+
+
+# ── looking ─────────────────────────────────────────────────────────────────
+
+
+@services.on("GET /api/v2/services-v2", query=listing.Query, answer=Page(ServiceWire))
+def _list(desk: Desk, request: ApiRequest) -> ApiReply:
+    """List services."""
+    found = listing.select(desk.store, request.asked)
+    return page([show(service) for service in found.page], found.total, found.next_token)
+
+
+@services.on("GET /api/v2/services-v2/{service}", answer=ServiceWire, refusals=(404,))
+def _get(desk: Desk, _: ApiRequest, service: str) -> Any:
+    """Show a service."""
+    return show(desk.find(service))
+
+
+# ── deploying ───────────────────────────────────────────────────────────────
+
+
+@services.on("PUT /api/v2/services-v2/apply", body=ApplyService, answer=ServiceWire, refusals=(404, 409, 422))
+def _apply(desk: Desk, request: ApiRequest) -> Any:
+    """Deploy a version: a new service, a rollout, another weight of one, or an update in place."""
+    _check_apply(desk, request.body)
+    with desk.store.transaction():
+        service = _deploy(desk, request.body)
+    desk.on_change()
+    return show(service)
+
+
+@services.on(
+    "PUT /api/v2/services-v2/apply_multi_version",
+    body=Several,
+    answer=ServiceWire,
+    refusals=(404, 409, 422),
+)
+def _apply_several(desk: Desk, request: ApiRequest) -> Any:
+    """Split the traffic between versions, for good."""
+    asked: Several = request.body
+    for wanted in asked.service_versions:
+        _check_apply(desk, wanted)
+    with desk.store.transaction():
+        present = desk.store.find(asked.name, asked.project)
+        for one in (deploys := in_order(asked, present)):
+            service = _deploy(desk, one, lasting=True)
+        if len(deploys) == 1 and service.canary and deploys[0].version == service.primary.name:
+            service = desk.change(service.id, lambda s: roll_back(s, desk.clock()), "roll back")
+    desk.on_change()
+    return show(service)
+
+
+def _deploy(desk: Desk, wanted: ApplyService, *, lasting: bool = False) -> Service:
+    """Deploy within a transaction, and note it."""
+    now = desk.clock()
+    present = desk.store.find(wanted.name, wanted.project_id or catalog.PROJECT.id)
+    tags = {**(present.tags if present else {}), **(wanted.tags or {})}
+    service = deploy(present, wanted, desk.birth(wanted.project_id), lasting=lasting)
+    service = service.replace(updated_at=now, tags=tags)
+    desk.store.save(service)
+    newest = service.canary or service.primary
+    how = " in place" if wanted.rollout_strategy == "IN_PLACE" else _percent(wanted)
+    desk.store.note(Event(service.id, now, "deploy", f"deploy {newest.name}{how}", newest.id))
+    _note_surge(desk, service.id, wanted.max_surge_percent)
+    _note_image(desk, service.id, wanted.build_id)
+    return service
+
+
+def _note_surge(desk: Desk, service_id: str, percent: int | None) -> None:
+    """Say what asking for less than full extra capacity does on this plane: nothing."""
+    if percent not in {None, 100}:
+        desk.store.note(Event(service_id, desk.clock(), "note", SURGE.format(percent=percent)))
+
+
+def _note_image(desk: Desk, service_id: str, build_id: str) -> None:
+    """Say what an image does on this plane."""
+    if build_id != catalog.BUILD.id:
+        name = desk.registry.builds.get(build_id).docker_image_name or build_id
+        desk.store.note(Event(service_id, desk.clock(), "note", _IMAGE.format(image=name)))
+
+
+def _percent(wanted: ApplyService) -> str:
+    return "" if wanted.canary_percent is None else f" at {wanted.canary_percent} %"
+
+
+def _check_apply(desk: Desk, wanted: ApplyService) -> None:
+    """Refuse what could never start, before anything is written."""
+    if not _NAME.fullmatch(wanted.name):
+        raise RejectedError(
+            f"name '{wanted.name}' cannot name a service.", hint="Use letters, digits, - and _.", status=422
+        )
+    project = desk.registry.projects.get(wanted.project_id or catalog.PROJECT.id)
+    desk.registry.builds.get(wanted.build_id)
+    compute = desk.registry.computes.get(wanted.compute_config_id)
+    if project.parent_cloud_id != compute.config.cloud_id:
+        raise RejectedError(
+            f"compute_config_id '{compute.id}' is of cloud '{compute.config.cloud_id}', project '{project.name}'"
+            f" of cloud '{project.parent_cloud_id}'.",
+            hint="Give both of one cloud.",
+            status=422,
+        )
+    check_applications(wanted.ray_serve_config.get("applications"), desk.bundles)
+
+
+# ── taking back and ending ──────────────────────────────────────────────────
+
+
+@services.on(
+    "POST /api/v2/services-v2/{service}/rollback",
+    "POST /ext/v0/services/{service}/rollback",
+    body=RollbackService,
+    bare=True,
+    answer=ServiceWire,
+    refusals=(404, 409),
+)
+def _rollback(desk: Desk, request: ApiRequest, service: str) -> Any:
+    """Take the canary of a rollout back."""
+    changed = desk.change(service, lambda s: roll_back(s, desk.clock()), "roll back")
+    _note_surge(desk, changed.id, request.body.max_surge_percent)
+    return show(changed)
+
+
+@services.on(
+    "POST /api/v2/services-v2/{service}/terminate",
+    "POST /ext/v0/services/{service}/terminate",
+    answer=ServiceWire,
+    refusals=(404,),
+)
+def _terminate(desk: Desk, _: ApiRequest, service: str) -> Any:
+    """Stop a service."""
+    return show(desk.change(service, lambda s: terminate(s, desk.clock()), "terminate"))
+
+
+def _ended(service: Service, verb: str) -> Service:
+    if service.state is not ServiceState.TERMINATED:
+        raise RejectedError(
+            f"service '{service.name}' is {service.state}: only a TERMINATED service can be {verb}.",
+            hint="Terminate it first and wait for TERMINATED.",
+            status=409,
+        )
+    return service
+
+
+@services.on(
+    "POST /api/v2/services-v2/{service}/archive",
+    "POST /ext/v0/services/{service}/archive",
+    refusals=(404, 409),
+)
+def _archive(desk: Desk, _: ApiRequest, service: str) -> None:
+    """Hide a service that has ended."""
+    desk.change(service, lambda s: _ended(s, "archived").replace(archived=True), "archive")
+
+
+@services.on("DELETE /api/v2/services-v2/{service}", refusals=(404, 409))
+def _delete(desk: Desk, _: ApiRequest, service: str) -> None:
+    """Remove a service that has ended, and the uploads that only it had."""
+    with desk.store.transaction():
+        gone = _ended(desk.find(service), "deleted")
+        desk.store.delete(gone.id)
+        still = {uri for one in desk.store.services() for spec in one.specs for uri in bundles_of(spec)}
+    desk.bundles.forget({uri for spec in gone.specs for uri in bundles_of(spec)} - still)
+    desk.on_change()
