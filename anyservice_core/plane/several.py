@@ -8,7 +8,7 @@ serves now, are refused.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,14 @@ __all__ = ["Several", "in_order"]
 
 class _Share(ApplyService):
     traffic_percent: Percent
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_several(cls, given: Any) -> Any:
+        """Let each share say MULTI_VERSION as well, which is how official clients write it."""
+        if isinstance(given, dict) and given.get("rollout_strategy") == "MULTI_VERSION":
+            return {key: value for key, value in given.items() if key != "rollout_strategy"}
+        return given
 
 
 class Several(Wire):

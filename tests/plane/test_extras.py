@@ -33,12 +33,17 @@ def service(http, plane) -> str:
 
 
 def split(http, **shares):
-    """Ask for these versions at these percents."""
+    """Ask for these versions at these percents, as official clients do."""
+    how = "MULTI_VERSION"
     versions = [
-        {**body(version=name, ray_serve_config=served(f"main:{name}")), "traffic_percent": percent}
+        {
+            **body(version=name, ray_serve_config=served(f"main:{name}")),
+            "rollout_strategy": how,
+            "traffic_percent": percent,
+        }
         for name, percent in shares.items()
     ]
-    asked = {"rollout_strategy": "MULTI_VERSION", "service_versions": versions}
+    asked = {"rollout_strategy": how, "service_versions": versions}
     return http.put(f"{SERVICES}/apply_multi_version", json=asked)
 
 
