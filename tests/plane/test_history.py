@@ -159,11 +159,27 @@ def test_events_come_newest_first_and_in_pages(http, plane, service):
     assert pages == whole
 
 
+def test_events_are_chosen_by_origins_levels_text_and_time(http, plane, service):
+    """Several origins or levels are any of them; text is taken as it is written; the ends of a span are not in it."""
+    apply(http, version="v2", canary_percent=10, ray_serve_config=served("main:two"))
+    plane.advance(10)
+    whole = events(http, service, count=1000)["results"]
+    assert {event["origin"] for event in whole} == {"SERVICE", "SERVICE_VERSION"}
+    assert events(http, service, count=1000, origin=["SERVICE", "SERVICE_VERSION"])["results"] == whole
+    one = events(http, service, count=1000, origin=["SERVICE", "ALB"])["results"]
+    assert one == [event for event in whole if event["origin"] == "SERVICE"]
+    assert events(http, service, count=1000, level=["info", "error"])["results"] == whole
+    assert events(http, service, message="Deploy")["results"] == []
+    times = sorted({event["created_at"] for event in whole})
+    within = events(http, service, count=1000, start_time=times[0], end_time=times[-1])["results"]
+    assert {event["created_at"] for event in within} == set(times[1:-1])
+
+
 @pytest.mark.parametrize("params", [{"count": 0}, {"count": 1001}, {"paging_token": "x"}, {"count": "²"}])
 def test_pages_that_were_never_given_out_are_refused(http, service, params):
     """A count or token that is none is a 422 that names it."""
     answer = http.get(f"{service}/events", params=params)
-    assert (answer.status_code, next(iter(params)) in answer.json()["error"]["detail"]) == (422, True)
+    assert (answer.status_code, next(iter(params)) in answer.json()["error"]["message"]) == (422, True)
 
 
 def test_versions_are_listed_and_found_by_name(http, plane, service):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -29,10 +29,26 @@ _LOUD: Final = {"UNHEALTHY": "ERROR", "SYSTEM_FAILURE": "ERROR", "ROLLING_BACK":
 
 class _Listed(Paged):
     count: Annotated[int, Field(ge=1, le=1000)] = 50
-    origin: str | None = None
-    level: str | None = None
-    message: str | None = None
+    origin: list[str] = Field(default_factory=list, max_length=50)
+    level: list[str] = Field(default_factory=list, max_length=50)
+    message: str = ""
+    start_time: datetime | None = None
+    end_time: datetime | None = None
     ascending_order: bool = False
+
+    def fits(self, event: _EventWire) -> bool:
+        """Say whether this event is asked for: from any of the origins, at any of the levels, between the times."""
+        return (
+            (not self.origin or event.origin in {origin.upper() for origin in self.origin})
+            and (not self.level or event.level in {level.upper() for level in self.level})
+            and self.message in event.message
+            and (self.start_time is None or event.created_at > _aware(self.start_time))
+            and (self.end_time is None or event.created_at < _aware(self.end_time))
+        )
+
+
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 class _EventWire(Wire):
@@ -59,16 +75,8 @@ def _events(desk: Desk, request: ApiRequest, service: str) -> ApiReply:
     asked: _Listed = request.asked
     found = desk.find(service)
     told = [_shown(found, event) for event in desk.store.events(found.id, limit=KEEP_EVENTS)]
-    fitting = [event for event in told if _fits(event, asked)]
+    fitting = [event for event in told if asked.fits(event)]
     return asked.cut(fitting if asked.ascending_order else fitting[::-1])
-
-
-def _fits(event: _EventWire, asked: _Listed) -> bool:
-    return (
-        (not asked.origin or event.origin == asked.origin.upper())
-        and (not asked.level or event.level == asked.level.upper())
-        and (not asked.message or asked.message.lower() in event.message.lower())
-    )
 
 
 def _shown(service: Service, event: Event) -> _EventWire:
