@@ -38,6 +38,8 @@ class VersionSpec:
     applications: tuple[Mapping[str, Any], ...] = field(repr=False)
     http_options: Mapping[str, Any] = field(default_factory=dict)
     logging_config: Mapping[str, Any] | None = None
+    tracing_config: Mapping[str, Any] | None = None
+    external_storage: Mapping[str, Any] | None = None  # a Redis for the state of a cluster
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -75,8 +75,10 @@ class Host:
         return {**known, "under_way": self.under_way()}
 
     def stop(self) -> Mapping[str, Any]:
-        self.stopping.set()
-        os.kill(os.getpid(), signal.SIGTERM)
+        """Begin to end, once: Ray takes our handler away while it shuts down, and a second signal would cut that short."""
+        if not self.stopping.is_set():
+            self.stopping.set()
+            os.kill(os.getpid(), signal.SIGTERM)
         return {"stopping": True}
 
     def report(self, state: EngineState, message: str = "", *, generation: int | None = None) -> None:

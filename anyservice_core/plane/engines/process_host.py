@@ -26,6 +26,7 @@ def main() -> NoReturn:
 
 
 def serve(host: Host) -> None:
+    _tell_what_is_left_out(host.spec)
     applications = host.spec.applications
     surroundings = one_for_all(applications)
     prefixes = route_prefixes(applications)
@@ -40,6 +41,16 @@ def serve(host: Host) -> None:
     ]
     host.report(EngineState.STARTING, "starting the application")
     _serve_http(host, Mounts(dict(zip(prefixes, apps, strict=True))))
+
+
+def _tell_what_is_left_out(spec: VersionSpec) -> None:
+    """Say in the version's log what only a Ray cluster can do."""
+    asked = {
+        "tracing_config": (spec.tracing_config or {}).get("enabled"),
+        "ray_gcs_external_storage_config": (spec.external_storage or {}).get("enable"),
+    }
+    for field in (field for field, wanted in asked.items() if wanted):
+        print(f"{field} is not used: this version runs without a Ray cluster (--engine process).", flush=True)  # noqa: T201
 
 
 def _serve_http(host: Host, mounts: Mounts) -> None:

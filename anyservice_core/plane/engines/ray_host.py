@@ -21,6 +21,7 @@ from anyservice_core.errors import PlaneError
 
 from .base import EngineState
 from .host import Host, run
+from .ray_cluster_wide import Storage, tracing_options
 from .ray_lean import lean_head
 from .ray_watch import Watch, prepare
 
@@ -36,15 +37,20 @@ def main() -> NoReturn:
 
 def serve(host: Host) -> None:
     apps = prepare(host, host.generation)
+    tracing = tracing_options(host.spec.tracing_config)
+    storage = Storage.of(host.spec.external_storage)
     host.report(EngineState.STARTING, "starting its Ray cluster")
     with _reserved_port() as reserved:
         address = reserved.getsockname()
         try:
-            client = _start_cluster(host, address)
+            os.environ.update(storage.variables() if storage else {})
+            client = _start_cluster(host, address, tracing)
             host.report(EngineState.STARTING, "deploying the applications")
             Watch(host, client, address, apps).forever()
         finally:
             _shut_down()
+            if storage:
+                storage.clean()
 
 
 def _reserved_port() -> socket.socket:
@@ -62,7 +68,7 @@ def _reserved_port() -> socket.socket:
     raise PlaneError(f"No free port between {PORTS.start} and {PORTS.stop}.")
 
 
-def _start_cluster(host: Host, address: tuple[str, int]) -> Any:
+def _start_cluster(host: Host, address: tuple[str, int], tracing: dict[str, Any] | None) -> Any:
     import ray
     from ray import serve as ray_serve
     from ray.serve.context import _get_global_client
@@ -83,7 +89,7 @@ def _start_cluster(host: Host, address: tuple[str, int]) -> Any:
     host.link("ray-logs", Path(host.options["temp_dir"]) / "session_latest" / "logs")
     host.report(EngineState.STARTING, "starting Ray Serve")
     options = {**host.spec.http_options, "host": address[0], "port": address[1]}
-    ray_serve.start(proxy_location="HeadOnly", http_options=options)
+    ray_serve.start(proxy_location="HeadOnly", http_options=options, tracing_config=tracing)
     return _get_global_client()
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import stat
 import time
 from pathlib import Path
@@ -66,3 +67,20 @@ def test_old_news_is_bad_news_where_a_host_polls(tmp_path: Path) -> None:
     assert host.status()["state"] is EngineState.UNHEALTHY
     assert host.status()["address"] == ("127.0.0.1", 8000)
     host.close()
+
+
+def test_a_host_is_asked_to_end_once(tmp_path: Path) -> None:
+    """However often: Ray takes our handler away while it shuts down, and one signal more would cut that short."""
+    folder = HostDir(tmp_path / "v1")
+    folder.create()
+    version = VersionSpec("v1", ()).to_dict()
+    folder.write("spec", {"version": version, "socket": str(tmp_path / "s"), "engine": "ray"})
+    got: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: got.append(number))
+    try:
+        host = Host(folder)
+        assert [host.stop(), host.stop()] == 2 * [{"stopping": True}]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        host.close()
+    assert got == [signal.SIGTERM]
