@@ -60,7 +60,7 @@ class Bundles:
     def pass_for(self, name: str) -> str:
         """Give the query of an upload URL: good for this name, for ``PASS_S`` seconds and one content."""
         expires = str(int((self._clock() + PASS_S) * 1000))
-        return f"expires={expires}&signature={self._signature(name, expires)}"
+        return f"expires={expires}&signature={self._signature(_checked(name), expires)}"
 
     def admit(self, name: str, shown: Mapping[str, str]) -> float:
         """Look at the query of an upload URL; give when it was issued.
@@ -78,7 +78,7 @@ class Bundles:
 
     def _signature(self, name: str, expires: str) -> str:
         """Sign a name and a time, so that an upload URL works without the token, and for one file only."""
-        text = "\0".join(("anyservice-upload", _checked(name), expires))
+        text = f"anyservice-upload\0{name}\0{expires}"
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
     def draft(self) -> Path:

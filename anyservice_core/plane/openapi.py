@@ -186,7 +186,7 @@ def _no(statuses: Iterable[int]) -> dict[str, Any]:
 
 # ── what is beside the table ────────────────────────────────────────────────
 
-_ZIP: Final = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
+_ZIP: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _BESIDE: Final[Mapping[str, dict[str, Any]]] = {
     "/healthz": {
         "get": {

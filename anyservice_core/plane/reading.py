@@ -7,6 +7,7 @@ JSON has no way to write again, halves of characters, and nesting that a recursi
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final
 
 from anyservice_core.errors import RejectedError
@@ -27,7 +28,7 @@ def parse(raw: bytes) -> dict[str, Any] | None:
     if not raw.strip():
         return None
     try:
-        body = json.loads(raw, parse_constant=_refuse)
+        body = json.loads(raw, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise RejectedError(f"the body is not JSON: {error}", status=400) from None
     if not isinstance(body, dict):
@@ -49,6 +50,13 @@ _KINDS: Final = {
     bool: "boolean",
     type(None): "null",
 }
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is larger than any number here")
+    return number
 
 
 def _refuse(name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = [
     "EPOCH",
@@ -27,8 +27,13 @@ def _with_offset(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _whole(number: Any) -> Any:
+    """Take 20.0 as 20: to JSON both are the same number."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 Moment = Annotated[datetime, AfterValidator(_with_offset)]
-Percent = Annotated[int, Field(ge=0, le=100)]
+Percent = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=100)]
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
