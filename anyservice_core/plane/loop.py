@@ -1,7 +1,11 @@
 """The plane's loop: look, take the reconciling step, keep it, carry it out, show the router.
 
 A tick may fail or be cut short anywhere; the next one starts from what is really there. The store
-is locked only while a step is decided and written, never while hosts or the router are talked to.
+is locked only while a step is written, never while hosts or the router are talked to.
+
+The router is told before the store: who reads that a version has no traffic any more, or that new code
+serves, must not meet the old one afterwards. A tick that is cut short between the two decides the same again.
+A service that somebody changed meanwhile is left for the next tick, which comes at once.
 """
 
 from __future__ import annotations
@@ -68,11 +72,12 @@ class Loop:
         """Take one step for every service that is not at rest."""
         services = self.store.living()
         sessions = self._count(services)
-        steps = [self._step(service, sessions) for service in services]
-        self._stop_strangers(services)
-        for taken in steps:
-            self._carry_out(taken)
+        steps = [self._decide(service, sessions) for service in services]
         self._route([taken.service for taken in steps])
+        kept = [taken for seen, taken in zip(services, steps, strict=True) if self._keep(seen, taken)]
+        self._stop_strangers(services)
+        for taken in kept:
+            self._carry_out(taken)
         self._collect()
 
     # ── look ──
@@ -95,20 +100,24 @@ class Loop:
 
     # ── decide and keep ──
 
-    def _step(self, seen: Service, sessions: Mapping[str, int]) -> Step:
-        sight = self._sight(seen, sessions)
+    def _decide(self, seen: Service, sessions: Mapping[str, int]) -> Step:
+        now = self.clock()
+        taken = step(seen, self._sight(seen, sessions), now, self.options)
+        if taken.service == seen:
+            return taken
+        return Step(taken.service.replace(updated_at=now), taken.start, taken.stop)
+
+    def _keep(self, seen: Service, taken: Step) -> bool:
+        """Write a step down, unless the service is not any more what the step was decided for."""
         with self.store.transaction():
-            before = self.store.service(seen.id)
-            if before is None:  # deleted meanwhile
-                return Step(seen)
-            taken = step(before, sight, self.clock(), self.options)
-            if taken.service != before:
-                taken = Step(taken.service.replace(updated_at=self.clock()), taken.start, taken.stop)
+            if self.store.service(seen.id) != seen:
+                return False
+            if taken.service != seen:
                 self.store.save(taken.service)
-                for event in differences(before, taken.service, self.clock()):
+                for event in differences(seen, taken.service, self.clock()):
                     self.store.note(event)
-                    log.info("%s: %s", before.name, event.message)
-        return taken
+                    log.info("%s: %s", seen.name, event.message)
+        return True
 
     # ── carry out ──
 
