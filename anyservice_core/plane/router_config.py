@@ -16,6 +16,10 @@ Lines that were paid for:
   would lose that request, and a POST must not be sent twice. So each request gets a connection of its
   own; on one machine that costs a tenth of a millisecond.
 * ``retry-on conn-failure`` with ``redispatch``: nothing was sent yet, so another seat may take it.
+* ``empty-response``: a version that dies takes its requests along. Whoever asks by GET, HEAD or OPTIONS asks for
+  nothing to be done, so if nothing at all was answered, the other seat may be asked the same. All other methods are
+  for one version only (``disable-l7-retry``), since that may have done what was asked before it died. ``retries 1``:
+  what kills one version might kill the next one, so none is asked twice.
 * ``force-persist``: a request that names its version is for that one or for nobody; no other may answer
   when it cannot be reached.
 * ``stopping``: after a reload the old worker still holds its clients' idle connections, but its weights
@@ -186,8 +190,8 @@ defaults
     option http-server-close
     option forwardfor
     option redispatch 1
-    retries 3
-    retry-on conn-failure
+    retries 1
+    retry-on conn-failure empty-response
     timeout connect 5s
     timeout client 1h
     timeout server 1h
@@ -237,6 +241,7 @@ backend {name}
     acl pinned_a req.hdr(x-anyservice-version),strcmp(txn.a) eq 0
     acl pinned_b req.hdr(x-anyservice-version),strcmp(txn.b) eq 0
     http-request return status 404 content-type application/json string '{{"detail":"no such version takes requests here"}}' if pinned !pinned_a !pinned_b
+    http-request disable-l7-retry unless {{ method GET HEAD OPTIONS }}
     http-request set-var(txn.began) date(0,ms)
     http-request track-sc0 str({name}/a) table unanswered
     http-request track-sc1 str({name}/b) table unanswered

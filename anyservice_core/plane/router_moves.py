@@ -10,6 +10,9 @@ its readiness. A seat's *pull* is its weight while it is ready, else 0. Whoever 
 loses weight first. If some pull was there before and shall be there after, then at every moment
 between there is some: until the first fall all old pulls stand or have risen, and from then on all
 the new ones do.
+
+Who sits where is in a map, and an answer is signed by what that said when its request came. So a seat gets
+its name before its traffic, and is nobody's only after it has none.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from anyservice_core.plane.router_config import SLOTS, TOKENS, VERSIONS, Route, Server, maps
+from anyservice_core.plane.router_config import NOBODY, SLOTS, TOKENS, VERSIONS, Route, Server, maps
 
 __all__ = ["Seat", "State", "commands", "desired"]
 
@@ -58,16 +61,19 @@ def commands(actual: State, goal: State) -> list[str]:
     pairs = [(name, seat, goal.seats[name]) for name, seat in actual.seats.items() if name in goal.seats]
     rising = [pair for pair in pairs if pair[2].pull > pair[1].pull]
     others = [pair for pair in pairs if pair[2].pull <= pair[1].pull]
+    entries = _entries(actual, goal)
     return [
-        *_map_commands(actual, goal),
+        *(f"set map {name} {key} {value}" for name, key, value in entries if value != NOBODY),
         *(command for pair in rising for command in _raise(*pair)),
         *(command for pair in others for command in _lower(*pair)),
+        *(f"set map {name} {key} {value}" for name, key, value in entries if value == NOBODY),
     ]
 
 
-def _map_commands(actual: State, goal: State) -> list[str]:
+def _entries(actual: State, goal: State) -> list[tuple[str, str, str]]:
+    """Give the entries that differ: the map, the key and what it shall say."""
     return [
-        f"set map {name} {key} {goal.maps[name][key]}"
+        (name, key, goal.maps[name][key])
         for name in (TOKENS, VERSIONS)
         for key, value in actual.maps.get(name, {}).items()
         if goal.maps[name].get(key, value) != value

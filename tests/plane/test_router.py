@@ -28,7 +28,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.seen[f"{self.command} {self.path}"] += 1
-        if self.path == "/die":
+        if self.path in ("/die", f"/die/{self.server.tag}"):
             self.close_connection = True
             return
         if self.path == "/slow":
@@ -339,17 +339,32 @@ def test_errors_are_counted_once(router, port, one):
     assert (counter.requests, counter.errors) == (4, 3)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_what_a_version_was_given_is_not_given_to_another(router, port, one, two, method):
-    """A request that broke off may have been carried out, so it is an error and is not sent twice."""
+def test_what_a_version_was_given_to_do_is_not_given_to_another(router, port, one, two):
+    """A POST that broke off may have been carried out, so it is an error and is not sent twice."""
     router.apply([route(port, one.server(50), two.server(50))])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     for _ in range(4):
-        connection.request(method, "/die", headers=TOKEN)
+        connection.request("POST", "/die", headers=TOKEN)
         answer = connection.getresponse()
         assert (answer.status, bool(answer.read())) == (502, True)
     connection.close()
-    assert one.seen + two.seen == {f"{method} /die": 4}
+    assert one.seen + two.seen == {"POST /die": 4}
+
+
+def test_a_question_that_killed_a_version_is_answered_by_the_other(router, port, one, two):
+    """A GET asks for nothing to be done: the user gets an answer, and who broke off is charged with it."""
+    router.apply([route(port, one.server(50), two.server(50))])
+    assert [get(port, "/die/two")[:2] for _ in range(4)] == [(200, "one")] * 4
+    assert counters(router, "a").errors == 0
+    assert counters(router, "b").errors == two.seen["GET /die/two"] > 0
+
+
+def test_a_question_that_kills_is_not_asked_on_and_on(router, port, one, two):
+    """What no version can answer is an error after each was asked once."""
+    router.apply([route(port, one.server(50), two.server(50))])
+    assert get(port, "/die")[0] == 502
+    assert (one.seen, two.seen) == ({"GET /die": 1}, {"GET /die": 1})
+    assert sum(c.errors for c in router.counters()) == 2
 
 
 def test_refused_request_is_answered_by_the_other(router, port, one, two):

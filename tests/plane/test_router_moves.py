@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyservice_core.plane.router_config import TOKENS, VERSIONS, Route, Server
+from anyservice_core.plane.router_config import NOBODY, TOKENS, VERSIONS, Route, Server
 from anyservice_core.plane.router_moves import Seat, State, commands, desired
 
 ADDRESSES = [("127.0.0.1", port) for port in (1, 9001, 9002, 9003)]
@@ -93,6 +93,18 @@ def test_nobody_is_let_in_before_address_and_weight(a, b, route):
         if command.endswith("state ready"):
             name = command.split()[2]
             assert haproxy.seats[name] == goal.seats[name]
+
+
+@given(seats, seats, routes)
+def test_nobody_answers_without_a_name(a, b, route):
+    """An answer is signed by the map, so a seat that takes requests has a name there, from its first to its last."""
+    haproxy, goal = machine(a, b), desired([route])
+    for slot, seat in (("a", a), ("b", b)):
+        haproxy.maps[VERSIONS][f"svc/{slot}"] = "v0" if seat.pull else NOBODY
+    for command in commands(haproxy.state, goal):
+        haproxy.do(command)
+        for name, seat in haproxy.seats.items():
+            assert haproxy.maps[VERSIONS][name] != NOBODY or not seat.pull
 
 
 def test_the_rising_weight_goes_first():
