@@ -104,6 +104,7 @@ class Standalone:
             "ANYSERVICE_STATE_DIR": str(self.state),
             "AIRFLOW_HOME": str(self.folder / "airflow"),
             "AIRFLOW_CONN_ANYSERVICE_DEFAULT": json.dumps({"conn_type": "anyservice", "host": "local"}),
+            "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__WORKERS": "1",
