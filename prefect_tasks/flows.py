@@ -69,8 +69,8 @@ def progressive_deploy(
             report = rollout(config, plan, force=force, credentials=credentials)
     except AnyserviceError as error:
         # As a state, not raised through the engine: the reason is in its text, a traceback would only bury it.
-        # Whoever calls the flow still gets the error raised.
-        return Failed(message=str(error), data=error)  # type: ignore[return-value]
+        # Whoever calls the flow still gets the error raised; as does the process of a worker, which logs it.
+        return Failed(message=str(error), data=error.with_traceback(None))  # type: ignore[return-value]
     if isinstance(report, HeldError):
         suspend(report)
     return report

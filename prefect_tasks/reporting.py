@@ -137,10 +137,16 @@ def _report(outcome: object) -> RolloutReport | None:
 
 
 def _row(weight: int, metric: str, event: Event) -> Mapping[str, Any]:
-    numbers = event.data.get("numbers", {})
+    """The long text comes last: a table in the UI is as wide as its texts, and cut off at the right."""
+    numbers = {name: _plain(number) for name, number in event.data.get("numbers", {}).items()}
     verdict = event.data.get("phase", "")
     said = event.message.removeprefix(f"{metric}: ")
-    return {"weight": f"{weight} %", "metric": metric, "verdict": verdict, "what it says": said, **numbers}
+    return {"weight": f"{weight} %", "metric": metric, "verdict": verdict, **numbers, "what it says": said}
+
+
+def _plain(number: Any) -> Any:
+    """A count is a whole number."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _clock(at: float) -> str:
