@@ -272,6 +272,10 @@ class House:
     def set_state(self, run: str, **state: Any) -> None:
         self.post(f"flow_runs/{run}/set_state", {"state": state, "force": True})
 
+    def resume(self, run: str, **answer: Any) -> Any:
+        """Answer the form of a run that waits; give whether the server takes it."""
+        return self.post(f"flow_runs/{run}/resume", {"run_input": answer})
+
     def lines(self, run: str) -> list[str]:
         """The log of a run."""
         body = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
