@@ -20,7 +20,7 @@ from anyservice_core.plane.bundles import Bundles, bundles_of
 from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_id
 from anyservice_core.plane.reconcile import Options, Sight, Step, step
 from anyservice_core.plane.router import Route, Server, Slot, SlotCounters
-from anyservice_core.plane.runs import Run, cannot_start
+from anyservice_core.plane.runs import Run, begun, cannot_start
 from anyservice_core.plane.state import Service
 from anyservice_core.plane.store import Event, Store
 from anyservice_core.plane.traffic import Ledger
@@ -63,7 +63,7 @@ class Loop:
         self.clock = clock
         self.options = options
         self._ledger = Ledger(store)
-        self._routed = False
+        self._shown: dict[str, Route] = {}  # what the router was told last, and did
         self._fault = ""
         self._told: set[str] = set()
         self._collected = clock()
@@ -96,7 +96,9 @@ class Loop:
     def _sight(self, service: Service, sessions: Mapping[str, int]) -> Sight:
         living = [v for v in service.versions if v.state is not ServiceVersionState.TERMINATED]
         hosts = {host: self.engines[v.engine].observe(host) for v in living for host in v.hosts}
-        return Sight(hosts=hosts, sessions=sessions, routed=self._routed, fault=self._fault)
+        # It obeys if it does what the service asks for by now: a request may have changed that since the last tick.
+        obeys = self._shown.get(service.id) == route(service)
+        return Sight(hosts=hosts, sessions=sessions, routed=obeys, fault=self._fault)
 
     # ── decide and keep ──
 
@@ -125,10 +127,25 @@ class Loop:
         for run in taken.stop:
             self.engines[run.engine].stop(run.host)
         for run in taken.start:
-            try:
-                self.engines[run.engine].start(self._spec(run))
-            except AnyserviceError as error:
-                self._fail(taken.service.id, run, error)
+            self._start(taken.service.id, run)
+
+    def _start(self, service_id: str, run: Run) -> None:
+        """Start a host and note that; what is this machine's fault, and not the user's, is tried again."""
+        problem = None
+        try:
+            self.engines[run.engine].start(self._spec(run))
+        except AnyserviceError as error:
+            problem = error
+        with self.store.transaction():
+            service = self.store.service(service_id)
+            if service is None:
+                return
+            service = begun(service, run.host, self.clock())
+            if problem is not None:
+                why, again = str(problem), isinstance(problem, PlaneError)
+                service = cannot_start(service, run.host, why, again=again)
+                self.store.note(Event(service_id, self.clock(), "fail", why, split_host_id(run.host)[0]))
+            self.store.save(service)
 
     def _spec(self, run: Run) -> VersionSpec:
         serve: dict[str, Any] = run.spec["ray_serve_config"]
@@ -148,25 +165,17 @@ class Loop:
             environment["py_modules"] = [str(self.bundles.directory(module)) for module in modules]
         return {**application, "runtime_env": environment}
 
-    def _fail(self, service_id: str, run: Run, error: AnyserviceError) -> None:
-        """Keep why a host could not begin; what is this machine's fault, and not the user's, is tried again."""
-        why, again = str(error), isinstance(error, PlaneError)
-        with self.store.transaction():
-            service = self.store.service(service_id)
-            if service is None:
-                return
-            self.store.save(cannot_start(service, run.host, why, again=again))
-            self.store.note(Event(service_id, self.clock(), "fail", why, split_host_id(run.host)[0]))
-
     def _route(self, services: Iterable[Service]) -> None:
+        routes = [route(service) for service in services if not at_rest(service)]
         try:
-            self.router.apply([route(service) for service in services if not at_rest(service)])
-            self._routed, self._fault = True, ""
+            self.router.apply(routes)
+            self._shown, self._fault = {one.service_id: one for one in routes}, ""
+            self._told.clear()
         except AnyserviceError as error:
             self._no_route(error)
 
     def _no_route(self, error: AnyserviceError) -> None:
-        self._routed, self._fault = False, str(error)
+        self._shown, self._fault = {}, str(error)
         self._tell(f"router: {error}")
 
     def _stop_strangers(self, services: Iterable[Service]) -> None:

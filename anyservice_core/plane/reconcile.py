@@ -33,7 +33,7 @@ from anyservice_core.plane.lifecycle import (
     allowed,
 )
 from anyservice_core.plane.rolling import roll
-from anyservice_core.plane.runs import Run, begun, ends, starts
+from anyservice_core.plane.runs import Run, ends, starts
 from anyservice_core.plane.sight import SETTLE_S, Options, Sight
 from anyservice_core.plane.state import Routing, Service, Slot, Version
 
@@ -42,7 +42,10 @@ __all__ = ["Options", "Sight", "Step", "step"]
 
 @dataclass(frozen=True)
 class Step:
-    """The next value, and the hosts to start and to stop; both lists may name what is done already."""
+    """The next value, and the hosts to start and to stop; both lists may name what is done already.
+
+    Whoever starts one notes that in the service (``runs.begun``).
+    """
 
     service: Service
     start: tuple[Run, ...] = ()
@@ -59,8 +62,6 @@ def step(service: Service, sight: Sight, now: float, options: Options) -> Step:
     service = _dated(service, before, now)
     start = tuple(run for v in service.versions for run in starts(v, sight, now))
     stop = tuple(run for v in service.versions for run in ends(v, sight, now, options))
-    hosts = {run.host for run in start}
-    service = _replace_versions(service, {v.id: begun(v, hosts, now) for v in service.versions})
     return Step(service, start, stop)
 
 
@@ -89,6 +90,10 @@ _EVENTS: Mapping[EngineState, VersionEvent] = {
 def _follow(version: Version, sight: Sight, now: float, options: Options) -> Version:
     """Take over what the host that serves says of itself."""
     host = sight.host(version)
+    if (
+        host.state is not EngineState.GONE and version.starts == 0
+    ):  # it was started by a plane that did not live to say so
+        version = version.replace(starts=1)
     if host.state is EngineState.STARTING or (host.state is EngineState.GONE and version.starts == 0):
         return version if version.host_state is host.state else version.replace(host_state=host.state)
     event = _EVENTS[host.state]

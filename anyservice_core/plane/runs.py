@@ -37,16 +37,24 @@ def starts(version: Version, sight: Sight, now: float) -> Iterator[Run]:
         yield Run(version.host_of(version.update.generation), version.engine, version.update.spec)
 
 
-def begun(version: Version, hosts: set[str], now: float) -> Version:
-    """Count the starts among ``hosts``, and put the next ones off for longer each time."""
-    update = version.update
-    if update and version.host_of(update.generation) in hosts:
-        later = _backoff(update.starts, now)
-        version = version.replace(update=update.replace(starts=update.starts + 1, start_after=later))
-    if version.host in hosts:
-        later = _backoff(version.starts, now)
-        version = version.replace(starts=version.starts + 1, start_after=later)
-    return version
+def begun(service: Service, host: str, now: float) -> Service:
+    """Count a start of this host, and put the next one off for longer each time.
+
+    Only what was started is counted: a plane that ends before that has not shown that the host keeps dying.
+    """
+
+    def counted(version: Version) -> Version:
+        update = version.update
+        if host == version.host:
+            later = _backoff(version.starts, now)
+            return version.replace(starts=version.starts + 1, start_after=later)
+        if update and host == version.host_of(update.generation):
+            later = _backoff(update.starts, now)
+            return version.replace(update=update.replace(starts=update.starts + 1, start_after=later))
+        return version
+
+    canary = counted(service.canary) if service.canary else None
+    return service.replace(primary=counted(service.primary), canary=canary)
 
 
 def _backoff(starts: int, now: float) -> float:

@@ -10,7 +10,7 @@ from anyservice_core.models.wire import ApplyService
 from anyservice_core.plane.changes import Birth, deploy
 from anyservice_core.plane.engines.base import EngineState, Observed, split_host_id
 from anyservice_core.plane.reconcile import Options, Sight, step
-from anyservice_core.plane.runs import Run
+from anyservice_core.plane.runs import Run, begun
 from anyservice_core.plane.state import Service, Version
 
 __all__ = ["World", "apply"]
@@ -78,6 +78,7 @@ class World:
             for run in taken.start:
                 self.started.append(run.host)
                 self.hosts[run.host] = self._start(run)
+                self.service = begun(self.service, run.host, self.now)
             for run in taken.stop:
                 self.hosts[run.host] = Observed(EngineState.GONE)
         assert self.service is not None
