@@ -28,7 +28,7 @@ from anyservice_core.plane.api import Api
 from anyservice_core.plane.bundles import Bundles
 from anyservice_core.plane.engines.base import EngineState, Observed, VersionSpec
 from anyservice_core.plane.loop import Loop
-from anyservice_core.plane.reading import parse
+from anyservice_core.plane.reading import check_type, parse
 from anyservice_core.plane.reconcile import Options
 from anyservice_core.plane.router import Route, SlotCounters
 from anyservice_core.plane.routes import ApiRequest
@@ -304,7 +304,9 @@ class FakePlane:
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         try:
-            body = parse(request.read())
+            if raw := request.read():
+                check_type(request.headers)
+            body = parse(raw)
         except RejectedError as error:
             return httpx.Response(error.status, json={"error": {"detail": str(error)}})
         asked = ApiRequest(

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from anyservice_core.errors import AnyserviceError, AuthError, RejectedError, UnavailableError
 from anyservice_core.plane.api import Api, refusal
-from anyservice_core.plane.reading import MAX_BODY, MAX_UPLOAD, parse
+from anyservice_core.plane.reading import MAX_BODY, MAX_UPLOAD, check_type, parse
 from anyservice_core.plane.routes import ApiReply, ApiRequest
 
 __all__ = ["application"]
@@ -36,7 +36,10 @@ def application(api: Api, pages: Iterable[BaseRoute] = ()) -> Starlette:
     async def answer(request: Request) -> Response:
         try:
             api.admit(request.headers, _address(request))
-            body = parse(await _body(request))
+            raw = await _body(request)
+            if raw:
+                check_type(request.headers)
+            body = parse(raw)
         except AnyserviceError as error:
             return _response(refusal(error))
         asked = ApiRequest(

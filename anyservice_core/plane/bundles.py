@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from anyservice_core.errors import AuthError, ConflictError, RejectedError
+from anyservice_core.errors import AuthError, ConflictError, PlaneError, RejectedError
 from anyservice_core.plane.guard import same
 from anyservice_core.plane.unpacking import inspect, unpack
 
@@ -121,14 +121,24 @@ class Bundles:
             _touched(path)
 
     def directory(self, uri: str) -> Path:
-        """Give the unpacked directory of a working_dir or py_module, unpacking it the first time."""
+        """Give the unpacked directory of a working_dir or py_module, unpacking it the first time.
+
+        Raises:
+            RejectedError: it is not there, or a zip that ``unpacking`` refuses.
+            PlaneError: this machine cannot unpack it, for example because its disk is full.
+        """
         source = self._source(uri, "working_dir")
         if source.is_dir():
             return source
         target = self._code / _folder_name(source)
-        if not target.is_dir():
-            self._unpack(source, target)
-        return _inner(target)
+        try:
+            if not target.is_dir():
+                self._unpack(source, target)
+            return _inner(target)
+        except OSError as error:
+            raise PlaneError(
+                f"'{uri}' cannot be unpacked: {error.strerror}.", hint=f"Look at {self._code}."
+            ) from error
 
     def forget(self, uris: Iterable[str]) -> None:
         """Remove these bundles and their unpacked copies; what is no bundle, or is gone, is left alone."""

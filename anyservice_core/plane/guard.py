@@ -21,6 +21,7 @@ __all__ = ["AT_ONCE", "FORGIVEN_S", "Guard", "same"]
 AT_ONCE = 20
 FORGIVEN_S = 3.0
 _MOST_ADDRESSES = 10_000
+_ROUNDING_S = 1e-3
 
 
 class Guard:
@@ -34,7 +35,7 @@ class Guard:
     def __init__(self, token: str, clock: Callable[[], float]) -> None:
         self._token = token
         self._clock = clock
-        self._wrongs: OrderedDict[str, tuple[float, float]] = OrderedDict()  # how many were left, and when
+        self._due: OrderedDict[str, float] = OrderedDict()  # when all that was wrong will be forgiven
         self._lock = threading.Lock()
 
     def admit(self, headers: Mapping[str, str], address: str = "") -> None:
@@ -70,13 +71,12 @@ class Guard:
     def _count(self, network: str) -> int:
         """Give the seconds until one more may be wrong; 0 if that is now, and then it is counted."""
         now = self._clock()
-        wrongs, since = self._wrongs.pop(network, (0.0, now))
-        wrongs = max(0.0, wrongs - max(0.0, now - since) / FORGIVEN_S)
-        wait = math.ceil((wrongs + 1 - AT_ONCE) * FORGIVEN_S)
-        self._wrongs[network] = (wrongs if wait > 0 else wrongs + 1, now)
-        if len(self._wrongs) > _MOST_ADDRESSES:
-            self._wrongs.popitem(last=False)
-        return max(0, wait)
+        due = min(max(self._due.pop(network, 0.0), now), now + AT_ONCE * FORGIVEN_S)
+        wait = due + FORGIVEN_S - now - AT_ONCE * FORGIVEN_S
+        self._due[network] = due if wait > _ROUNDING_S else due + FORGIVEN_S
+        if len(self._due) > _MOST_ADDRESSES:
+            self._due.popitem(last=False)
+        return math.ceil(wait - _ROUNDING_S) if wait > _ROUNDING_S else 0
 
 
 def _network(address: str) -> str:

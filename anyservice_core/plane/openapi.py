@@ -20,6 +20,7 @@ ALWAYS: Final[Mapping[int, str]] = {
     400: "The body is not JSON.",
     401: "The token is missing, or not this plane's.",
     413: "The body is too large.",
+    415: "The body is something else than JSON.",
     422: "The query or the body does not fit; `detail` says where.",
     429: "Too many wrong tokens from this address; `Retry-After` says when to come back.",
 }

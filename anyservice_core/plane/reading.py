@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 from anyservice_core.errors import RejectedError
 
-__all__ = ["MAX_BODY", "MAX_UPLOAD", "parse"]
+__all__ = ["MAX_BODY", "MAX_UPLOAD", "check_type", "parse"]
 
 MAX_BODY: Final = 8 * 2**20
 MAX_UPLOAD: Final = 4 * 2**30
 _MAX_DEPTH: Final = 64
+
+
+def check_type(headers: Mapping[str, str]) -> None:
+    """Refuse a body that says of itself that it is something else than JSON; one that says nothing is taken for it.
+
+    Raises:
+        RejectedError: 415.
+    """
+    said = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if said and not (said == "application/json" or said.endswith("+json")):
+        raise RejectedError(f"the body is {said}.", hint="Send JSON, as application/json.", status=415)
 
 
 def parse(raw: bytes) -> dict[str, Any] | None:

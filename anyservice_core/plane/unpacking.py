@@ -7,6 +7,7 @@ size that can be meant. Files come out as 0600, or 0700 if they were executable,
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shutil
@@ -38,7 +39,7 @@ _KINDS: Final = {
 _METHODS: Final = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _UNIX: Final = 3
 _ENCRYPTED: Final = 0x1
-_BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError)
 
 
 def inspect(source: Path, called: str) -> None:
@@ -65,16 +66,18 @@ def unpack(source: Path, folder: Path, called: str) -> None:
         for entry in archive.infolist():
             try:
                 _write(archive, entry, folder)
-            except (FileExistsError, NotADirectoryError, IsADirectoryError):
-                _refuse(called, entry.filename, "is in the way of another entry")
-            except _BROKEN as error:
-                _refuse(called, entry.filename, f"cannot be unpacked: {error}")
+            except _DAMAGED as error:
+                _refuse(called, entry.filename, f"is damaged: {error}")
+            except OSError as error:
+                if error.errno is not None:  # the machine's fault; damaged bzip2 has no number
+                    raise
+                _refuse(called, entry.filename, f"is damaged: {error}")
 
 
 def _opened(source: Path, called: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(source)
-    except _BROKEN as error:
+    except (*_DAMAGED, OSError) as error:
         raise RejectedError(f"{called} is not a zip file: {error}.", status=400) from None
 
 

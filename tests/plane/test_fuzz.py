@@ -75,55 +75,52 @@ def choice(value: Any, count: int) -> int:
     return zlib.crc32(repr(value).encode(errors="replace")) % count
 
 
-@schema.hook
-def map_path_parameters(_: Any, path_parameters: Any) -> Any:
-    """Name a service that there is, two times of three."""
-    if path_parameters and "service" in path_parameters:
-        which = choice(path_parameters, len(world.ids) * 3 // 2)
+def lead(case: Any, *, astray: bool) -> None:
+    """Name a service that there is, two times of three, and let every other deploy be one that could be."""
+    if "service" in case.path_parameters:
+        which = choice(case.path_parameters, len(world.ids) * 3 // 2)
         if which < len(world.ids):
-            return {**path_parameters, "service": world.ids[which]}
-    return path_parameters
-
-
-@schema.hook
-def map_body(_: Any, body_: Any) -> Any:
-    """Let every other deploy be one that could be, but for what else is in it."""
-    deploys = [body_, *_versions(body_)]
-    for number, one in enumerate(deploys):
-        if isinstance(one, dict) and "ray_serve_config" in one and choice(one, 2):
+            case.path_parameters["service"] = world.ids[which]
+    if astray or not isinstance(case.body, dict):
+        return
+    for number, one in enumerate([case.body, *_versions(case.body)]):
+        if "ray_serve_config" in one and choice(one, 2):
             one.update(body(name=("running", "rolling", "ended", "new")[choice(one, 4)]))
             one.update({"version": f"v{number}"} if number else {})
-    if isinstance(body_, dict) and isinstance(body_.get("config"), dict) and "cloud_id" in body_["config"]:
-        body_["config"]["cloud_id"] = catalog.CLOUD.id
-    return body_
+    if "cloud_id" in (config := case.body.get("config") or {}):
+        config["cloud_id"] = catalog.CLOUD.id
 
 
-def _versions(asked: Any) -> list[Any]:
-    versions = asked.get("service_versions") if isinstance(asked, dict) else None
-    return versions if isinstance(versions, list) else []
+def _versions(asked: dict[str, Any]) -> list[Any]:
+    return asked.get("service_versions") or []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_whatever_is_asked_the_answer_is_one_of_those_described(operation):
     """Status, type, headers and shape of each answer are as described; what fits is taken, what does not is refused."""
     world.again()
-    left_out = [positive_data_acceptance] if operation.label in WITH_RULES else []
     for mode in _modes(operation):
-
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.explicit, Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(operation.as_strategy(generation_mode=mode))
-        def ask(case: Any) -> None:
-            case.call_and_validate(headers=BEARER, excluded_checks=left_out)
-
-        ask()
+        _ask(operation, mode)
         world.plane.advance(60)  # whatever was made of it, the loop goes on
+
+
+def _ask(operation: Any, mode: GenerationMode) -> None:
+    left_out = [positive_data_acceptance] if operation.label in WITH_RULES else []
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(operation.as_strategy(generation_mode=mode))
+    def ask(case: Any) -> None:
+        lead(case, astray=mode is GenerationMode.NEGATIVE)
+        case.call_and_validate(headers=BEARER, excluded_checks=left_out)
+
+    ask()
 
 
 def _modes(operation: Any) -> list[GenerationMode]:

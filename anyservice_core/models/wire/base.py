@@ -33,7 +33,7 @@ def _whole(number: Any) -> Any:
 
 
 Moment = Annotated[datetime, AfterValidator(_with_offset)]
-Percent = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=100)]
+Percent = Annotated[int, Field(ge=0, le=100), BeforeValidator(_whole)]
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
