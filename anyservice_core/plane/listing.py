@@ -65,9 +65,14 @@ class Query(Paged):
         return " AND ".join(sql for sql, _ in parts), [value for _, values in parts for value in values]
 
     def order(self) -> str:
-        """Give the order in SQL: by default the active first, then the last changed, then by name."""
+        """Give the order in SQL: by default the active first, then the last changed, then by name.
+
+        Before them comes the service of the very name that is asked for, because official clients look for one by its
+        name on the first page alone. Of all names that contain it, it is the one that is no longer.
+        """
         if self.sort_field is None:
-            return "state = 'TERMINATED', updated_at DESC, name, rowid"
+            very = f"length(name) > {len(self.name)}, " if self.name else ""
+            return f"{very}state = 'TERMINATED', updated_at DESC, name, rowid"
         down = " DESC" if self.sort_order == "DESC" else ""
         return f"{_COLUMNS[self.sort_field]}{down}, name, rowid"
 

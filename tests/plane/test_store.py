@@ -123,6 +123,14 @@ def test_lists_are_filtered_and_sorted(store, asked, found):
     assert names(store, **asked) == found
 
 
+def test_the_very_name_comes_before_those_that_contain_it(store):
+    """Official clients look for a service by its name on the first page alone, whatever else is called like it."""
+    store.save(service("app", 1.0, state=S.TERMINATED, updated_at=1.0))
+    store.save(service("app-2", 2.0, state=S.RUNNING, updated_at=2.0))
+    assert names(store, name="app") == ["app", "app-2"]
+    assert names(store, name="app", sort_field="NAME", sort_order="DESC") == ["app-2", "app"]
+
+
 @pytest.mark.parametrize(
     "asked", [{"sort_field": "document"}, {"paging_token": "-1"}, {"paging_token": "9" * 30}]
 )
