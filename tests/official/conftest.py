@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from anyservice_core import ServiceConfig
+from anyservice_core import Client, ServiceConfig
 from anyservice_core.errors import AnyserviceError
 from anyservice_core.testing import FakePlane
-from tests.official.clients import Official, Ours, official_environment
+from tests.official.clients import Official, Ours, Shell, official_environment
+from tests.official.life import Life
 from tests.official.recording import Recorded, RecordingServer
 from tests.official.world import World
 
@@ -53,6 +54,21 @@ def make_official(tmp_path_factory) -> Iterator[Callable[[str, str], Official]]:
 
 
 @pytest.fixture(scope="session")
+def make_shell(tmp_path_factory) -> Iterator[Callable[[str, str], Shell]]:
+    """Start the official CLI for a host and a token."""
+    started: list[Shell] = []
+
+    def make(host: str, token: str) -> Shell:
+        home = tmp_path_factory.mktemp("shell")
+        started.append(Shell(sys.executable, official_environment(host, token, home), home / "log.txt"))
+        return started[-1]
+
+    yield make
+    for running in started:
+        running.close()
+
+
+@pytest.fixture(scope="session")
 def official(server, make_official) -> Official:
     """The official client that speaks to the recording server."""
     return make_official(server.host, server.token)
@@ -61,6 +77,13 @@ def official(server, make_official) -> Official:
 @pytest.fixture
 def official_env() -> Callable[[str, str, Path], dict[str, str]]:
     return official_environment
+
+
+@pytest.fixture
+def life(record, tmp_path, request) -> Iterator[Life]:
+    """A service of the test's own on the real plane of its module, called like the test."""
+    with Client(record["host"], record["token"]) as client:
+        yield Life(request.node.name.removeprefix("test_").replace("_", "-")[:60], tmp_path, client)
 
 
 @dataclass(frozen=True)
