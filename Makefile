@@ -57,7 +57,7 @@ test-core: .venv/ready
 	$(PYTEST) $(BESIDE) worksteal -m "not real and not airflow and not prefect and not official"
 
 test-real: .venv/ready
-	@scripts/prometheus
+	@scripts/servers
 	$(PYTEST) $(BESIDE) loadfile -m "real and not airflow and not airflow_e2e and not prefect and not prefect_e2e and not official"
 
 test-airflow: .venv/ready

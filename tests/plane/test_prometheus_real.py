@@ -22,7 +22,7 @@ from anyservice_core.rollout import Outcome
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
-BINARY = Path(__file__).parents[2] / ".tools" / "prometheus" / "prometheus"
+BINARY = Path(__file__).parents[2] / ".tools" / "servers" / "prometheus"
 ENGINES = ["process", pytest.param("ray", marks=pytest.mark.ray)]
 
 # An application that errs as it is told: by its own environment, and by a file that all versions look at.
@@ -83,7 +83,7 @@ class Prometheus:
 def scrape(tmp_path: Path) -> Iterator[Callable[[str, str], Prometheus]]:
     """Start a server that scrapes this plane each second."""
     if not BINARY.exists():
-        pytest.skip("no Prometheus here: scripts/prometheus brings it")
+        pytest.skip("no Prometheus here: scripts/servers brings it")
     started: list[subprocess.Popen[bytes]] = []
 
     def start(host: str, token: str) -> Prometheus:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import socket
 import subprocess
 import time
@@ -18,6 +17,7 @@ from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines import EngineState, Observed, RayEngine, VersionSpec
 from anyservice_core.plane.engines.ray_cluster_wide import Storage, tracing_options
 
+SERVERS = Path(__file__).parents[3] / ".tools" / "servers"
 TRACED = {"enabled": True, "exporter_import_path": None, "sampling_ratio": 1.0}
 
 
@@ -93,16 +93,16 @@ def test_ray_is_told_where_and_under_which_name(given: str, told: str) -> None:
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """A real server, and its own client."""
-    if not (shutil.which("redis-server") and shutil.which("redis-cli")):
-        pytest.skip("needs redis-server")
+    if not (SERVERS / "redis-server").exists():
+        pytest.skip("no Redis here: scripts/servers brings it")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     options = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    server = subprocess.Popen(["redis-server", *options], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([str(SERVERS / "redis-server"), *options], stdout=subprocess.PIPE, text=True)
 
     def ask(*words: str) -> str:
         return subprocess.run(
-            ["redis-cli", "-p", port, *words], capture_output=True, text=True, check=True
+            [str(SERVERS / "redis-cli"), "-p", port, *words], capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:
