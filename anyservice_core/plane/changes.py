@@ -20,7 +20,17 @@ from anyservice_core.plane import in_place
 from anyservice_core.plane.lifecycle import SERVICE, VERSION, ServiceEvent, VersionEvent, advance
 from anyservice_core.plane.state import Rollout, Service, Version
 
-__all__ = ["Birth", "deploy", "new_id", "restart", "retire", "roll_back", "terminate"]
+__all__ = [
+    "Birth",
+    "archive",
+    "check_delete",
+    "deploy",
+    "new_id",
+    "restart",
+    "retire",
+    "roll_back",
+    "terminate",
+]
 
 # The alphabet of the API's ids: what cannot be mistaken for something else.
 _ID_LETTERS = "".join(sorted(set(string.ascii_lowercase) - {"o"})) + "123456789"
@@ -141,12 +151,7 @@ def restart(service: Service, birth: Birth) -> Service:
     Raises:
         ConflictError: it has not ended.
     """
-    if service.state is not ServiceState.TERMINATED:
-        raise ConflictError(
-            f"service '{service.name}' is {service.state}: only a TERMINATED service can be restarted.",
-            hint="Deploy to it instead, or terminate it first.",
-            status=409,
-        )
+    state = _only_ended(service, ServiceEvent.RESTART)
     last = service.primary
     again = Version(
         id=new_id("srv_"),
@@ -157,10 +162,28 @@ def restart(service: Service, birth: Birth) -> Service:
         engine=birth.engine,
         weight=100,
     )
-    state = advance(SERVICE, service.state, ServiceEvent.DEPLOY, what=f"service '{service.name}'")
     return service.replace(
         state=state, primary=again, canary=None, rollout=None, retiring=(), routing=None, error_message=None
     )
+
+
+def archive(service: Service) -> Service:
+    """Hide a service that has ended.
+
+    Raises:
+        ConflictError: it has not ended.
+    """
+    return service.replace(state=_only_ended(service, ServiceEvent.ARCHIVE), archived=True)
+
+
+def check_delete(service: Service) -> None:
+    """Raise ``ConflictError`` unless a service has ended, so that nothing of it runs."""
+    _only_ended(service, ServiceEvent.DELETE)
+
+
+def _only_ended(service: Service, event: ServiceEvent) -> ServiceState:
+    hint = "Terminate it first and wait for TERMINATED."
+    return advance(SERVICE, service.state, event, what=f"service '{service.name}'", hint=hint)
 
 
 def _same_version(service: Service, apply: ApplyService) -> Version | None:

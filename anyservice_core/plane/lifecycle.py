@@ -26,11 +26,13 @@ A *service* follows its primary version, except while something is being done to
     STARTING, RUNNING, UNHEALTHY ──update──► UPDATING ──up──► RUNNING, ──sick──► UNHEALTHY,
                                                        └──deploy──► ROLLING_OUT
     any of these but the rollouts ──broken──► SYSTEM_FAILURE, from which the same leads on as from UNHEALTHY
-    any of these ──terminate──► TERMINATING ──stopped──► TERMINATED ──deploy──► STARTING
+    any of these ──terminate──► TERMINATING ──stopped──► TERMINATED ──deploy, restart──► STARTING
+
+Only what has ended is archived, which hides it, or deleted, which leaves nothing of it.
 
 A cell that is not in a table is a move that must not be made. Whoever asks for it gets a
 ``ConflictError`` that says what is possible instead; nothing in the plane compares states to
-decide whether a move is allowed.
+decide whether a move is allowed, and no state is set but by ``advance``.
 """
 
 from __future__ import annotations
@@ -70,8 +72,12 @@ class ServiceEvent(StrEnum):
     PROMOTED = "promoted"
     ROLL_BACK = "roll back"
     RESTORED = "restored"
+    WEIGH = "weigh"
     TERMINATE = "terminate"
     STOPPED = "stopped"
+    RESTART = "restart"
+    ARCHIVE = "archive"
+    DELETE = "delete"
 
 
 _v = VersionEvent
@@ -111,6 +117,7 @@ SERVICE: Final[Mapping[S, Mapping[ServiceEvent, S]]] = {
     S.SYSTEM_FAILURE: _SERVING,
     S.ROLLING_OUT: {
         _s.DEPLOY: S.ROLLING_OUT,
+        _s.WEIGH: S.ROLLING_OUT,
         _s.PROMOTED: S.RUNNING,
         _s.ROLL_BACK: S.ROLLING_BACK,
         _s.TERMINATE: S.TERMINATING,
@@ -122,7 +129,13 @@ SERVICE: Final[Mapping[S, Mapping[ServiceEvent, S]]] = {
         _s.TERMINATE: S.TERMINATING,
     },
     S.TERMINATING: {_s.TERMINATE: S.TERMINATING, _s.STOPPED: S.TERMINATED},
-    S.TERMINATED: {_s.DEPLOY: S.STARTING, _s.TERMINATE: S.TERMINATED},
+    S.TERMINATED: {
+        _s.DEPLOY: S.STARTING,
+        _s.RESTART: S.STARTING,
+        _s.TERMINATE: S.TERMINATED,
+        _s.ARCHIVE: S.TERMINATED,
+        _s.DELETE: S.TERMINATED,
+    },
 }
 
 StateT = TypeVar("StateT", S, V)
@@ -130,12 +143,18 @@ EventT = TypeVar("EventT", ServiceEvent, VersionEvent)
 
 
 def advance(
-    table: Mapping[StateT, Mapping[EventT, StateT]], state: StateT, event: EventT, *, what: str
+    table: Mapping[StateT, Mapping[EventT, StateT]],
+    state: StateT,
+    event: EventT,
+    *,
+    what: str,
+    hint: str | None = None,
 ) -> StateT:
     """Give the state that ``event`` leads to from ``state``.
 
     Args:
         what: whose state it is, for the message.
+        hint: the way out, if there is one that is always right.
 
     Raises:
         ConflictError: the table has no such move.
@@ -143,7 +162,7 @@ def advance(
     try:
         return table[state][event]
     except KeyError:
-        raise ConflictError(_refusal(table, state, event, what), status=409) from None
+        raise ConflictError(_refusal(table, state, event, what), hint=hint, status=409) from None
 
 
 def allowed(table: Mapping[StateT, Mapping[EventT, StateT]], state: StateT, event: EventT) -> bool:

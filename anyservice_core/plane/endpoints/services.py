@@ -6,12 +6,11 @@ import re
 from typing import Any, Final
 
 from anyservice_core.errors import RejectedError
-from anyservice_core.models.enums import ServiceState
 from anyservice_core.models.wire import ApplyService, RollbackService, ServiceWire
 from anyservice_core.plane import catalog, listing
 from anyservice_core.plane.applications import check_applications
 from anyservice_core.plane.bundles import bundles_of
-from anyservice_core.plane.changes import deploy, roll_back, terminate
+from anyservice_core.plane.changes import archive, check_delete, deploy, roll_back, terminate
 from anyservice_core.plane.checklist import SURGE
 from anyservice_core.plane.desk import Desk
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes, page
@@ -161,16 +160,6 @@ def _terminate(desk: Desk, _: ApiRequest, service: str) -> Any:
     return show(desk.change(service, lambda s: terminate(s, desk.clock()), "terminate"))
 
 
-def _ended(service: Service, verb: str) -> Service:
-    if service.state is not ServiceState.TERMINATED:
-        raise RejectedError(
-            f"service '{service.name}' is {service.state}: only a TERMINATED service can be {verb}.",
-            hint="Terminate it first and wait for TERMINATED.",
-            status=409,
-        )
-    return service
-
-
 @services.on(
     "POST /api/v2/services-v2/{service}/archive",
     "POST /ext/v0/services/{service}/archive",
@@ -178,14 +167,15 @@ def _ended(service: Service, verb: str) -> Service:
 )
 def _archive(desk: Desk, _: ApiRequest, service: str) -> None:
     """Hide a service that has ended."""
-    desk.change(service, lambda s: _ended(s, "archived").replace(archived=True), "archive")
+    desk.change(service, archive, "archive")
 
 
 @services.on("DELETE /api/v2/services-v2/{service}", refusals=(404, 409))
 def _delete(desk: Desk, _: ApiRequest, service: str) -> None:
     """Remove a service that has ended, and the uploads that only it had."""
     with desk.store.transaction():
-        gone = _ended(desk.find(service), "deleted")
+        gone = desk.find(service)
+        check_delete(gone)
         desk.store.delete(gone.id)
         still = {uri for one in desk.store.services() for spec in one.specs for uri in bundles_of(spec)}
     desk.bundles.forget({uri for spec in gone.specs for uri in bundles_of(spec)} - still)

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from anyservice_core.errors import ConflictError, NotFoundError, RejectedError
-from anyservice_core.models.enums import ServiceState
 from anyservice_core.models.wire import ServiceWire, VersionWire
 from anyservice_core.models.wire.base import Percent, Wire
 from anyservice_core.plane.changes import restart
 from anyservice_core.plane.desk import Desk
+from anyservice_core.plane.lifecycle import SERVICE, ServiceEvent, advance
 from anyservice_core.plane.paging import Paged
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes
 from anyservice_core.plane.state import Service
@@ -75,11 +75,10 @@ def _update_weights(desk: Desk, request: ApiRequest, service: str) -> Any:
 
 def _weighed(service: Service, asked: list[_Weight], now: float) -> Service:
     """Hold the canary of a rollout at another weight."""
-    if service.canary is None or service.rollout is None or service.state is not ServiceState.ROLLING_OUT:
-        raise ConflictError(
-            f"service '{service.name}' is {service.state}: without two versions there is no weight to move.",
-            status=409,
-        )
+    hint = "Without two versions there is no weight to move: deploy one beside the present one first."
+    advance(SERVICE, service.state, ServiceEvent.WEIGH, what=f"service '{service.name}'", hint=hint)
+    if service.canary is None or service.rollout is None:  # the table knows: there are both in this state
+        raise ConflictError(f"service '{service.name}' has no canary.", hint=hint, status=409)
     both = {
         one: version for version in (service.primary, service.canary) for one in (version.id, version.name)
     }
