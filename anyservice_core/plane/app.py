@@ -16,13 +16,14 @@ from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from anyservice_core.errors import AnyserviceError, AuthError, RejectedError, UnavailableError
-from anyservice_core.plane.api import Api, refusal
+from anyservice_core.plane.answers import address, refused, response, says_no
+from anyservice_core.plane.api import Api
 from anyservice_core.plane.reading import MAX_BODY, MAX_UPLOAD, check_type, parse
-from anyservice_core.plane.routes import ApiReply, ApiRequest
+from anyservice_core.plane.routes import ApiRequest
 
 __all__ = ["application"]
 
@@ -35,13 +36,13 @@ def application(api: Api, pages: Iterable[BaseRoute] = ()) -> Starlette:
 
     async def answer(request: Request) -> Response:
         try:
-            api.admit(request.headers, _address(request))
+            api.admit(request.headers, address(request))
             raw = await _body(request)
             if raw:
                 check_type(request.headers)
             body = parse(raw)
         except AnyserviceError as error:
-            return _response(refusal(error))
+            return refused(error)
         asked = ApiRequest(
             method="GET" if request.method == "HEAD" else request.method,
             path=request.url.path,
@@ -49,9 +50,9 @@ def application(api: Api, pages: Iterable[BaseRoute] = ()) -> Starlette:
             headers=dict(request.headers),
             body=body,
             base_url=str(request.base_url).rstrip("/"),
-            client=_address(request),
+            client=address(request),
         )
-        return _response(await to_thread.run_sync(api.answer, asked))
+        return response(await to_thread.run_sync(api.answer, asked))
 
     async def upload(request: Request) -> Response:
         name = request.path_params["name"]
@@ -64,9 +65,9 @@ def application(api: Api, pages: Iterable[BaseRoute] = ()) -> Starlette:
             finally:
                 draft.unlink(missing_ok=True)
         except AuthError as error:
-            return _response(refusal(api.guard.wrong(_address(request), error)))
+            return refused(api.guard.wrong(address(request), error))
         except AnyserviceError as error:
-            return _response(refusal(error))
+            return refused(error)
         return Response(status_code=200)
 
     async def health(_: Request) -> Response:
@@ -97,10 +98,6 @@ async def _save(request: Request, path: Path) -> None:
         raise UnavailableError(f"the upload cannot be kept: {error.strerror}.", status=507) from error
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:
     said = request.headers.get("content-length", "")
     length = int(said) if said.isascii() and said.isdecimal() else 0
@@ -117,25 +114,12 @@ async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:
         )
 
 
-def _response(reply: ApiReply) -> Response:
-    headers = dict(reply.headers)
-    if reply.body is None:
-        return Response(status_code=reply.status, headers=headers)
-    if isinstance(reply.body, str):
-        return PlainTextResponse(reply.body, status_code=reply.status, headers=headers)
-    return JSONResponse(reply.body, status_code=reply.status, headers=headers)
-
-
-def _error(status: int, text: str) -> Response:
-    return JSONResponse({"error": {"detail": text}}, status_code=status)
-
-
 def _unusual(request: Request, error: HTTPException) -> Response:
     """Answer what the server itself refuses, such as a method of one's own, in the API's form."""
-    return _error(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+    return says_no(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
 
 
 def _surprise(request: Request, error: Exception) -> Response:
     """Answer a fault of our own in the API's form; the log has the rest."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _error(500, f"the plane failed to answer: {type(error).__name__}; its log says more")
+    return says_no(500, f"the plane failed to answer: {type(error).__name__}; its log says more")

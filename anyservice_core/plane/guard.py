@@ -13,13 +13,21 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from anyservice_core.errors import ApiError, AuthError, UnavailableError
 
-__all__ = ["AT_ONCE", "FORGIVEN_S", "Guard", "same"]
+__all__ = ["AT_ONCE", "FORGIVEN_S", "OPEN", "Guard", "same"]
 
 AT_ONCE = 20
 FORGIVEN_S = 3.0
+OPEN: Final[Mapping[str, str]] = {
+    "GET /healthz": "says that the plane answers, and nothing else",
+    "GET /dashboard/static/{file}": "the dashboard's own files, the same for everyone",
+    "POST /dashboard/session": "where a token or a code is shown in a browser; wrong ones are refused and counted",
+    "PUT /plane/v1/bundles/{name}": "opened by the signature in its URL, for one file and a while",
+}
+"""All that answers strangers with anything but 401, and why it may."""
 _MOST_ADDRESSES = 10_000
 _ROUNDING_S = 1e-3
 

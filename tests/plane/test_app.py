@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-import anyio
-import httpx
 import pytest
 
 from anyservice_core.plane import api, app
-from anyservice_core.testing import HOST, TOKEN, FakePlane
-from tests.plane.api import body
+from anyservice_core.testing import TOKEN, FakePlane
+from tests.plane.api import Caller, body, detail
 
 LINES = sorted(f"{endpoint.method} {endpoint.path}" for endpoint in api.table.endpoints)
 APPLY = "/api/v2/services-v2/apply"
@@ -27,29 +25,6 @@ def plane():
         yield plane
 
 
-class Caller:
-    """Asks the plane's application; a fault of it is an answer, as it is for real clients."""
-
-    def __init__(self, plane: FakePlane, **headers: str) -> None:
-        self.transport = httpx.ASGITransport(app.application(plane.api), raise_app_exceptions=False)
-        self.headers = headers
-
-    def request(self, method: str, path: str, **asked) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            async with httpx.AsyncClient(
-                transport=self.transport, base_url=HOST, headers=self.headers
-            ) as http:
-                return await http.request(method, path, **asked)
-
-        return anyio.run(ask)
-
-    def get(self, path: str) -> httpx.Response:
-        return self.request("GET", path)
-
-    def put(self, path: str, **asked) -> httpx.Response:
-        return self.request("PUT", path, **asked)
-
-
 @pytest.fixture
 def stranger(plane):
     """Someone without a token."""
@@ -59,11 +34,6 @@ def stranger(plane):
 @pytest.fixture
 def http(plane):
     return Caller(plane, Authorization=f"Bearer {TOKEN}")
-
-
-def detail(answer) -> str:
-    error = answer.json()["error"]
-    return error["detail"] if isinstance(error["detail"], str) else error["message"]
 
 
 @pytest.mark.parametrize("line", LINES)

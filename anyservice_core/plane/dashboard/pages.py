@@ -21,7 +21,8 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
-from anyservice_core.errors import AnyserviceError, ApiError, RejectedError
+from anyservice_core.errors import AnyserviceError, AuthError, RejectedError
+from anyservice_core.plane.answers import address, refused, says_no
 from anyservice_core.plane.api import Api
 from anyservice_core.plane.dashboard.board import Board
 from anyservice_core.plane.dashboard.history import History
@@ -119,19 +120,22 @@ class Dashboard:
     async def _file(self, request: Request) -> Response:
         name = request.path_params["file"]
         if name not in _FILES:
-            return _error(404, "no such file")
+            return says_no(404, "no such file")
         return FileResponse(_STATIC / name, media_type=_FILES[name])
 
     # ── logging in ──
 
     async def _code(self, request: Request) -> Response:
         """Give who has the token a code to log in with: ``anyservice plane dashboard`` makes it a link."""
-        self._api.admit(request.headers)
+        self._api.admit(request.headers, address(request))
         return JSONResponse({"result": {"code": self._sessions.code(), "expires_in_s": CODE_S}})
 
     async def _log_in(self, request: Request) -> Response:
         shown = await _small_body(request)
-        session = self._sessions.log_in(code=_text(shown, "code"), token=_text(shown, "token"))
+        try:
+            session = self._sessions.log_in(code=_text(shown, "code"), token=_text(shown, "token"))
+        except AuthError as error:
+            raise self._api.guard.wrong(address(request), error) from None
         answer = JSONResponse({"key": session.key})
         answer.set_cookie(
             self._sessions.cookie_name,
@@ -164,7 +168,7 @@ class Dashboard:
         self._sessions.admit(request.headers)
         change = request.path_params["change"]
         if change not in _CHANGES:
-            return _error(404, f"'{change}' is none of {', '.join(_CHANGES)}")
+            return says_no(404, f"'{change}' is none of {', '.join(_CHANGES)}")
         asked = ApiRequest(
             method="POST",
             path=f"/api/v2/services-v2/{request.path_params['service']}/{change}",
@@ -181,7 +185,7 @@ def _careful(handler: _Handler) -> _Handler:
         try:
             response = await handler(request)
         except AnyserviceError as error:
-            response = _error(error.status or 500 if isinstance(error, ApiError) else 500, str(error))
+            response = refused(error)
         response.headers.update(_HEADERS)
         return response
 
@@ -205,7 +209,3 @@ def _text(body: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise RejectedError(f"{name} is {json.dumps(value)[:40]}; it must be text.", status=422)
     return value
-
-
-def _error(status: int, text: str) -> Response:
-    return JSONResponse({"error": {"detail": text}}, status_code=status)
