@@ -28,7 +28,7 @@ from typing import Any
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines.sessions import MARK, Session
 from anyservice_core.plane.engines.spawn import reap, spawn
-from anyservice_core.plane.router_config import SLOTS, TOKENS, VERSIONS
+from anyservice_core.plane.router_config import GRPC, SLOTS, TOKENS, VERSIONS
 from anyservice_core.plane.router_moves import Seat, State
 
 __all__ = ["HAProxy", "binary", "parse_seats", "parse_stat", "parse_table"]
@@ -37,6 +37,7 @@ MAX_SOCKET_PATH = 90  # the kernel takes 107; HAProxy adds its pid and ".tmp" wh
 START_S = STOP_S = 20.0
 REPLY_S = 5.0
 BATCH = 50  # commands sent at once
+_ADDED = ("scur", "wredis", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")
 _MAINTENANCE = 0b1  # srv_admin_state: taken out. (0b100, "was born out", stays even after it was let in.)
 
 
@@ -257,9 +258,13 @@ def _parse_seat(row: Mapping[str, str]) -> Seat:
 
 
 def parse_stat(text: str) -> dict[str, dict[str, str]]:
-    """Read ``show stat``: the fields of each seat."""
-    rows = csv.DictReader(io.StringIO(text.strip().removeprefix("# ")))
-    return {f"{row['pxname']}/{row['svname']}": row for row in rows if row["svname"] in SLOTS}
+    """Read ``show stat``: the fields of each seat, with what it answered by gRPC added to the rest."""
+    rows = [*csv.DictReader(io.StringIO(text.strip().removeprefix("# ")))]
+    seats = {f"{row['pxname']}/{row['svname']}": row for row in rows if row["svname"] in SLOTS}
+    for seat in [seat for seat in seats if seat.startswith(GRPC)]:
+        grpc, http = seats.pop(seat), seats.get(seat.removeprefix(GRPC), {})
+        http.update({name: str(int(http.get(name) or 0) + int(grpc[name] or 0)) for name in _ADDED})
+    return seats
 
 
 def parse_table(text: str) -> dict[str, list[int]]:

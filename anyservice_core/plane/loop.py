@@ -21,7 +21,7 @@ from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_i
 from anyservice_core.plane.reconcile import Options, Sight, Step, step
 from anyservice_core.plane.router import Route, Server, Slot, SlotCounters
 from anyservice_core.plane.runs import Run, begun, cannot_start
-from anyservice_core.plane.state import Service
+from anyservice_core.plane.state import Service, Version
 from anyservice_core.plane.store import Event, Store
 from anyservice_core.plane.traffic import Ledger
 
@@ -153,6 +153,7 @@ class Loop:
             version_id=run.host,
             applications=tuple(self._localised(a) for a in serve["applications"]),
             http_options=serve.get("http_options") or {},
+            grpc_options=serve.get("grpc_options") or {},
             logging_config=serve.get("logging_config"),
         )
 
@@ -211,14 +212,20 @@ def route(service: Service) -> Route:
     servers: dict[Slot, Server | None] = {"a": None, "b": None}
     for slot, version in service.seats():
         if version.address is not None:
-            servers[slot] = Server(version_id=version.id, address=version.address, weight=version.weight)
+            servers[slot] = Server(version.id, version.address, version.weight, grpc=_has_grpc(version))
     return Route(
         service_id=service.id,
         port=service.port,
         token=service.auth_token,
         servers=servers,
         second=service.second_token,
+        grpc=any(_has_grpc(version) for version in service.versions),
     )
+
+
+def _has_grpc(version: Version) -> bool:
+    options = version.spec["ray_serve_config"].get("grpc_options") or {}
+    return bool(options.get("grpc_servicer_functions"))
 
 
 def differences(before: Service, after: Service, now: float) -> list[Event]:

@@ -25,6 +25,8 @@ Lines that were paid for:
 * ``stopping``: after a reload the old worker still holds its clients' idle connections, but its weights
   and addresses can be changed no more. What comes in on them goes to the port itself, where the new
   worker listens, and so by the present weights.
+* a backend of its own for gRPC, where a version has it: that is HTTP/2 to the end, at the port after the version's
+  address. Clients ask at the service's one port, by the same token, and are split by the same weights.
 * the table ``took``: how many answers began within so many milliseconds, for a histogram. HAProxy itself
   knows but the mean of the last thousand.
 * the table ``unanswered``: HAProxy's own ``eresp`` counts some failures twice and connection failures
@@ -37,13 +39,14 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from anyservice_core.errors import ConfigError
 
 __all__ = [
     "BUCKETS_MS",
+    "GRPC",
     "NOBODY",
     "SLOTS",
     "TOKENS",
@@ -52,6 +55,7 @@ __all__ = [
     "Server",
     "Slot",
     "check",
+    "grpc_of",
     "maps",
     "render",
     "structure",
@@ -63,6 +67,7 @@ TOKENS, VERSIONS = "tokens.map", "versions.map"
 # Upper ends of the histogram's buckets, in milliseconds; after them come all answers, and the sum of their times.
 BUCKETS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000)
 NOBODY = "-"  # an empty seat's version
+GRPC = "grpc:"  # before a service's name: the seats where its versions answer gRPC
 NOWHERE = ("127.0.0.1", 1)  # an empty seat's address
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -71,18 +76,23 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,1000}")  # what a bearer token may co
 
 @dataclass(frozen=True)
 class Server:
-    """A version that answers HTTP at ``address``; ``weight`` is its share of the traffic in percent."""
+    """A version that answers HTTP at ``address``; ``weight`` is its share of the traffic in percent.
+
+    With ``grpc`` it answers that as well, at the port after it.
+    """
 
     version_id: str
     address: tuple[str, int]
     weight: int
+    grpc: bool = False
 
 
 @dataclass(frozen=True)
 class Route:
     """A service: its port on this machine, who may ask (``token``; ``None``: anyone), and who answers.
 
-    ``second`` is a token that lets in as well, while clients change over from one to the other.
+    ``second`` is a token that lets in as well, while clients change over from one to the other. ``grpc``: some
+    version of it may have that.
     """
 
     service_id: str
@@ -90,6 +100,7 @@ class Route:
     token: str | None = field(repr=False)
     servers: Mapping[Slot, Server | None]
     second: str | None = field(default=None, repr=False)
+    grpc: bool = False
 
 
 def check(routes: Sequence[Route]) -> None:
@@ -142,7 +153,7 @@ def _check_unique(what: str, values: Sequence[object]) -> None:
 
 def structure(routes: Sequence[Route]) -> str:
     """Give a mark that changes whenever another process is needed: services, ports, open doors, the text itself."""
-    empty = [Route(r.service_id, r.port, r.token and "x", dict.fromkeys(SLOTS)) for r in routes]
+    empty = [Route(r.service_id, r.port, r.token and "x", dict.fromkeys(SLOTS), grpc=r.grpc) for r in routes]
     return hashlib.sha256(render(empty).encode()).hexdigest()
 
 
@@ -164,16 +175,38 @@ def render(routes: Sequence[Route]) -> str:
 
 
 def _service(route: Route) -> str:
+    name, port = route.service_id, route.port
+    servers = "".join(_server(slot, route.servers.get(slot)) for slot in SLOTS)
+    if not route.grpc:
+        return _FRONTEND.format(name=name, port=port, grpc="") + _backend(route, name, servers)
+    named = _GRPC_FRONTEND.format(name=name)
+    others = "".join(_server(slot, grpc_of(route.servers.get(slot)), " proto h2") for slot in SLOTS)
+    return (
+        _FRONTEND.format(name=name, port=port, grpc=named)
+        + _GRPC_NEXT.format(name=name, port=port)
+        + _backend(route, name, servers)
+        + _backend(route, GRPC + name, others)
+    )
+
+
+def _backend(route: Route, backend: str, servers: str) -> str:
     name = route.service_id
     door = "" if route.token is None else _DOOR.format(name=name)
-    servers = "".join(_server(slot, route.servers.get(slot)) for slot in SLOTS)
-    return _SERVICE.format(name=name, port=route.port, door=door, servers=servers, took=_TOOK)
+    return _BACKEND.format(name=name, backend=backend, door=door, servers=servers, took=_TOOK)
 
 
-def _server(slot: Slot, server: Server | None) -> str:
+def grpc_of(server: Server | None) -> Server | None:
+    """Give the place where a version answers gRPC, if it does."""
+    if server is None or not server.grpc:
+        return None
+    host, port = server.address
+    return replace(server, address=(host, port + 1))
+
+
+def _server(slot: Slot, server: Server | None, protocol: str = "") -> str:
     host, port = server.address if server else NOWHERE
     tail = f"weight {server.weight}" if server else "weight 0 disabled"
-    return f"    server {slot} {host}:{port} {tail}\n"
+    return f"    server {slot} {host}:{port} {tail}{protocol}\n"
 
 
 _HEAD = """\
@@ -224,16 +257,29 @@ _DOOR = """\
     http-request return status 401 content-type application/json string '{{"detail":"missing or invalid bearer token"}}' hdr WWW-Authenticate Bearer unless {{ var(txn.got),secure_memcmp(txn.want) }} || {{ var(txn.got),secure_memcmp(txn.also) }}
 """
 
-_SERVICE = """
+_FRONTEND = """
 frontend in:{name}
     bind 127.0.0.1:{port}
-    use_backend next:{name} if {{ stopping }}
+{grpc}    use_backend next:{name} if {{ stopping }}
     default_backend {name}
 
 backend next:{name}
     server worker 127.0.0.1:{port}
+"""
 
-backend {name}
+_GRPC_FRONTEND = """\
+    acl grpc req.hdr(content-type) -m beg application/grpc
+    use_backend next:grpc:{name} if {{ stopping }} grpc
+    use_backend grpc:{name} if grpc
+"""
+
+_GRPC_NEXT = """
+backend next:grpc:{name}
+    server worker 127.0.0.1:{port} proto h2
+"""
+
+_BACKEND = """
+backend {backend}
     balance roundrobin
 {door}    http-request set-var(txn.a) str({name}/a),map(versions.map)
     http-request set-var(txn.b) str({name}/b),map(versions.map)

@@ -20,7 +20,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from anyservice_core.plane.router_config import NOBODY, SLOTS, TOKENS, VERSIONS, Route, Server, maps
+from anyservice_core.plane.router_config import (
+    GRPC,
+    NOBODY,
+    SLOTS,
+    TOKENS,
+    VERSIONS,
+    Route,
+    Server,
+    grpc_of,
+    maps,
+)
 
 __all__ = ["Seat", "State", "commands", "desired"]
 
@@ -40,7 +50,7 @@ class Seat:
 
 @dataclass(frozen=True)
 class State:
-    """What one HAProxy process does: seats by ``service/slot``, and its maps by file name."""
+    """What one HAProxy process does: seats by ``service/slot`` or ``grpc:service/slot``, its maps by file name."""
 
     seats: Mapping[str, Seat]
     maps: Mapping[str, Mapping[str, str]] = field(repr=False)
@@ -48,8 +58,10 @@ class State:
 
 def desired(routes: Sequence[Route]) -> State:
     """Give the state that these routes ask for."""
-    seats = {f"{r.service_id}/{slot}": _seat(r.servers.get(slot)) for r in routes for slot in SLOTS}
-    return State(seats, maps(routes))
+    places = [(r, slot, r.servers.get(slot)) for r in routes for slot in SLOTS]
+    seats = {f"{r.service_id}/{slot}": _seat(server) for r, slot, server in places}
+    grpc = {f"{GRPC}{r.service_id}/{slot}": _seat(grpc_of(s)) for r, slot, s in places if r.grpc}
+    return State({**seats, **grpc}, maps(routes))
 
 
 def _seat(server: Server | None) -> Seat:

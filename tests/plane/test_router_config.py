@@ -89,3 +89,19 @@ def test_a_bad_token_is_not_repeated():
     with pytest.raises(ConfigError) as caught:
         check([route(token="s3cret;x")])
     assert "s3cret" not in str(caught.value)
+
+
+def test_grpc_has_seats_of_its_own_at_the_port_after():
+    """A version without gRPC is not asked for it; who gets a call is split by the same weights, behind the same door."""
+    speaks = Server("ver_1", ("127.0.0.1", 9001), 90, grpc=True)
+    text = render([Route("svc", 8700, "tok", {"a": speaks, "b": B}, grpc=True)])
+    _, _, backend = text.partition("\nbackend grpc:svc\n")
+    assert "server a 127.0.0.1:9002 weight 90 proto h2\n" in backend
+    assert "server b 127.0.0.1:1 weight 0 disabled proto h2\n" in backend
+    assert "http_auth_bearer" in backend
+    assert "grpc:" not in render([route()])
+
+
+def test_grpc_that_comes_or_goes_is_another_structure():
+    """Its seats are lines of the text, which only another worker reads."""
+    assert structure([Route("svc", 8700, "tok", {"a": A, "b": None}, grpc=True)]) != structure([route()])

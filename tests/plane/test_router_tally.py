@@ -6,6 +6,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anyservice_core.plane.haproxy import parse_stat
 from anyservice_core.plane.router_tally import Reading, Tally, attach, counted, fold, told_apart
 
 SEAT = "svc/a"
@@ -88,3 +89,23 @@ def test_answers_and_their_times_are_told_apart():
 def test_a_seat_without_an_entry_has_no_times():
     """Before its first answer a version has no histogram."""
     assert told_apart(counted({}, 0))[1] == {}
+
+
+def test_what_was_answered_by_grpc_is_added_to_the_rest():
+    """One version, two seats at the router, one count."""
+    text = (
+        "# pxname,svname,scur,wredis,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx\n"
+        "grpc:svc,a,1,0,0,7,0,1,0\n"
+        "svc,a,2,1,0,30,0,0,\n"
+        "svc,b,0,0,0,1,0,0,0\n"
+    )
+    stats = parse_stat(text)
+    assert set(stats) == {"svc/a", "svc/b"}
+    row = stats["svc/a"]
+    assert (row["scur"], row["wredis"], row["hrsp_2xx"], row["hrsp_4xx"], row["hrsp_5xx"]) == (
+        "3",
+        "1",
+        "37",
+        "1",
+        "0",
+    )

@@ -37,6 +37,7 @@ class VersionSpec:
     version_id: str
     applications: tuple[Mapping[str, Any], ...] = field(repr=False)
     http_options: Mapping[str, Any] = field(default_factory=dict)
+    grpc_options: Mapping[str, Any] = field(default_factory=dict)
     logging_config: Mapping[str, Any] | None = None
     tracing_config: Mapping[str, Any] | None = None
     external_storage: Mapping[str, Any] | None = None  # a Redis for the state of a cluster
@@ -62,6 +63,8 @@ class EngineState(StrEnum):
 @dataclass(frozen=True)
 class Observed:
     """``address`` is where the version answers HTTP, known from RUNNING on; ``message`` is for people.
+
+    If its ``grpc_options`` name anything to answer with, it answers gRPC at the port after that.
 
     ``under_way`` counts the requests that it is answering, if it can tell.
     """

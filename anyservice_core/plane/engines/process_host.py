@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from anyservice_core.errors import PlaneError
+
 from .applications import load
 from .base import EngineState, VersionSpec
 from .host import Host, run
@@ -26,6 +28,7 @@ def main() -> NoReturn:
 
 
 def serve(host: Host) -> None:
+    _refuse_grpc(host.spec)
     _tell_what_is_left_out(host.spec)
     applications = host.spec.applications
     surroundings = one_for_all(applications)
@@ -41,6 +44,15 @@ def serve(host: Host) -> None:
     ]
     host.report(EngineState.STARTING, "starting the application")
     _serve_http(host, Mounts(dict(zip(prefixes, apps, strict=True))))
+
+
+def _refuse_grpc(spec: VersionSpec) -> None:
+    functions = spec.grpc_options.get("grpc_servicer_functions")
+    if functions:
+        raise PlaneError(
+            f"grpc_options: {', '.join(functions)} needs Serve's proxy, and the process engine answers HTTP only.",
+            hint="Leave grpc_options out, or use --engine ray.",
+        )
 
 
 def _tell_what_is_left_out(spec: VersionSpec) -> None:

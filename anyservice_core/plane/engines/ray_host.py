@@ -22,8 +22,10 @@ from anyservice_core.errors import PlaneError
 from .base import EngineState
 from .host import Host, run
 from .ray_cluster_wide import Storage, tracing_options
+from .ray_grpc import grpc_options, import_from, wants_grpc
 from .ray_lean import lean_head
 from .ray_watch import Watch, prepare
+from .surroundings import import_paths, requirements_of
 
 __all__ = ["main"]
 
@@ -39,8 +41,11 @@ def serve(host: Host) -> None:
     apps = prepare(host, host.generation)
     tracing = tracing_options(host.spec.tracing_config)
     storage = Storage.of(host.spec.external_storage)
+    grpc = wants_grpc(host.spec.grpc_options)
+    if grpc:
+        import_from(_imported(host))
     host.report(EngineState.STARTING, "starting its Ray cluster")
-    with _reserved_port() as reserved:
+    with _reserved_port(one_more=grpc) as reserved:
         address = reserved.getsockname()
         try:
             os.environ.update(storage.variables() if storage else {})
@@ -53,14 +58,29 @@ def serve(host: Host) -> None:
                 storage.clean()
 
 
-def _reserved_port() -> socket.socket:
-    """Hold a port, deaf, until Serve's proxy has bound it beside us; strangers cannot take it meanwhile."""
+def _imported(host: Host) -> list[str]:
+    """Give the folders that the applications import from."""
+    apps = host.spec.applications
+    required = [requirements_of(app.get("runtime_env") or {}) for app in apps]
+    overlays = [path for requirements in required for path in host.overlay(requirements)]
+    return list(dict.fromkeys([*(path for app in apps for path in import_paths(app)), *overlays]))
+
+
+def _reserved_port(*, one_more: bool) -> socket.socket:
+    """Hold a port, deaf, until Serve's proxy has bound it beside us; strangers cannot take it meanwhile.
+
+    ``one_more`` looks for one after which another is free, for gRPC. That one cannot be held.
+    """
     start = int.from_bytes(os.urandom(2), "big")
     for offset in range(len(PORTS)):
+        port = PORTS[(start + offset) % len(PORTS)]
         holder = socket.socket()
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
-            holder.bind(("127.0.0.1", PORTS[(start + offset) % len(PORTS)]))
+            holder.bind(("127.0.0.1", port))
+            if one_more:
+                with socket.socket() as next_one:
+                    next_one.bind(("127.0.0.1", port + 1))
         except OSError:
             holder.close()
         else:
@@ -89,7 +109,13 @@ def _start_cluster(host: Host, address: tuple[str, int], tracing: dict[str, Any]
     host.link("ray-logs", Path(host.options["temp_dir"]) / "session_latest" / "logs")
     host.report(EngineState.STARTING, "starting Ray Serve")
     options = {**host.spec.http_options, "host": address[0], "port": address[1]}
-    ray_serve.start(proxy_location="HeadOnly", http_options=options, tracing_config=tracing)
+    wanted = host.spec.grpc_options
+    ray_serve.start(
+        proxy_location="HeadOnly",
+        http_options=options,
+        grpc_options=grpc_options(wanted, address[1] + 1) if wants_grpc(wanted) else None,
+        tracing_config=tracing,
+    )
     return _get_global_client()
 
 
