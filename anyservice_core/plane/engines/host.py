@@ -29,11 +29,15 @@ from .hostdir import HostDir
 from .overlay import overlay
 from .sessions import MARK, Session
 
-__all__ = ["Host", "Stopped", "run"]
+__all__ = ["Host", "OvertaxedError", "Stopped", "run"]
 
 
 class Stopped(BaseException):
     """Raised in the main thread when a stop is asked for before the server runs."""
+
+
+class OvertaxedError(Exception):
+    """The machine was too busy to start a host in time: no fault of what it was to run, so another may be tried."""
 
 
 class Host:
@@ -139,6 +143,9 @@ def _serve(host: Host, serve: Callable[[Host], None]) -> int:
         serve(host)
     except Stopped:
         return 0
+    except OvertaxedError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except AnyserviceError as error:
         return _give_up(host, str(error))
     except BaseException:  # noqa: BLE001  sys.exit() in the user's module is a failure, too

@@ -11,16 +11,18 @@ in /tmp/ray; our SIGTERM handler after ``ray.init``, as that sets its own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from anyservice_core.errors import PlaneError
 
 from .base import EngineState
-from .host import Host, run
+from .host import Host, OvertaxedError, run
 from .ray_cluster_wide import Storage, tracing_options
 from .ray_grpc import grpc_options, import_from, wants_grpc
 from .ray_lean import lean_head
@@ -94,7 +96,7 @@ def _start_cluster(host: Host, address: tuple[str, int], tracing: dict[str, Any]
     from ray.serve.context import _get_global_client
 
     before = signal.getsignal(signal.SIGTERM)
-    with lean_head():
+    with lean_head(), _in_time():
         ray.init(
             address="local",
             namespace="serve",
@@ -117,6 +119,17 @@ def _start_cluster(host: Host, address: tuple[str, int], tracing: dict[str, Any]
         tracing_config=tracing,
     )
     return _get_global_client()
+
+
+@contextlib.contextmanager
+def _in_time() -> Iterator[None]:
+    """Tell a machine that is too busy from a cluster that cannot start: Ray waits 30 s, and says so in words only."""
+    try:
+        yield
+    except Exception as error:
+        if "timed out" not in str(error):
+            raise
+        raise OvertaxedError(f"The cluster did not start in time: {error}") from error
 
 
 def _shut_down() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines import EngineState, RayEngine, VersionSpec
-from anyservice_core.plane.engines.host import Host
+from anyservice_core.plane.engines.host import Host, OvertaxedError, _serve
 from anyservice_core.plane.engines.hostdir import HostDir
 from anyservice_core.plane.engines.sessions import Session
 
@@ -137,4 +138,26 @@ def test_a_host_may_begin_with_a_later_generation(folder: HostDir) -> None:
     assert (host.generation, host.spec.version_id) == (3, "v1.3")
     host.fail("no module")
     assert folder.of(3).read("failed") == {"message": "no module"}
+    host.close()
+
+
+@pytest.mark.parametrize(
+    ("raised", "failed"),
+    [
+        (OvertaxedError("The cluster did not start in time."), None),
+        (PlaneError("no module"), {"message": "no module"}),
+    ],
+)
+def test_a_machine_too_busy_is_no_fault_of_the_code(
+    folder: HostDir, raised: Exception, failed: dict[str, str] | None
+) -> None:
+    """A start that took too long leaves no verdict, so it is tried again; one that cannot succeed leaves the reason."""
+    folder.write("spec", {"version": VersionSpec("v1", ()).to_dict(), "socket": "/s", "engine": "ray"})
+    host = Host(folder)
+
+    def serve(host: Host) -> None:
+        raise raised
+
+    assert _serve(host, serve) == 1
+    assert folder.read("failed") == failed
     host.close()
