@@ -22,7 +22,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_provider.gates import AtGateError
 from airflow_provider.inputs import ConfigLike, PlanLike, read_config
-from airflow_provider.memory import JOURNAL, REPORT, newer
+from airflow_provider.memory import EVENTS, JOURNAL, REPORT, newer
 from airflow_provider.operators import RollbackOperator
 from airflow_provider.rollouts import RolloutOperator
 from anyservice_core import ConfigError, RolloutPlan
@@ -55,12 +55,18 @@ class StepOperator(RolloutOperator):
         return [*super().stops(plan, journal), END]
 
     def recall(self, context: Any, client: Any, config: Any) -> Any:
-        before = (context["ti"].xcom_pull(task_ids=task, key=JOURNAL) for task in self.after)
+        before = (context["ti"].xcom_pull(task_ids=task, key=JOURNAL) for task in reversed(self.after))
         return reduce(newer, before, super().recall(context, client, config))
 
     def saved(self, journal: Journal) -> None:
-        if journal.gate == END:
+        if journal.gate in self.stops(self.the_plan(), journal):
             raise AtGateError(journal)
+
+    def pull(self, context: Any, key: str) -> Any:
+        """What the parts before have told belongs to the story of this one."""
+        found = super().pull(context, key)
+        told = found or not self.after or key != EVENTS
+        return found if told else context["ti"].xcom_pull(task_ids=self.after[-1], key=EVENTS)
 
     def at_gate(self, context: Any, journal: Mapping[str, Any]) -> dict[str, Any]:
         """At the end of the part, leave its journal to the next one; at an approval, ask people."""

@@ -12,9 +12,10 @@ from typing import Any
 
 from airflow_provider.memory import EVENTS, JOURNAL, REPORT
 from anyservice_core.rollout.ending import report_of
+from anyservice_core.rollout.facts import UNDER_WAY
 from anyservice_core.rollout.journal import Journal
 from anyservice_core.rollout.page import page
-from anyservice_core.rollout.report import Outcome
+from anyservice_core.rollout.report import Outcome, Verdict
 
 __all__ = ["application", "drawn"]
 
@@ -26,11 +27,11 @@ def drawn(report: Any, journal: Any, events: Any) -> str | None:
         return page(report, told)
     if not isinstance(journal, Mapping):
         return None
-    known = Journal.model_validate(journal)
+    known = Journal.model_validate(journal).close_step(Verdict())  # the present one, undecided as yet
     service = str(told[0].get("service", "")) if told else known.version_name
     last = str(told[-1].get("message", "")) if told else "nothing was told yet"
     at = known.looked_at or time.time()
-    so_far = report_of(known, Outcome.PAUSED, last, service=service, service_id="", at=at, pause="under way")
+    so_far = report_of(known, Outcome.PAUSED, last, service=service, service_id="", at=at, pause=UNDER_WAY)
     return page(so_far, told, note="This rollout is under way: reload the page to see how it goes on.")
 
 

@@ -13,6 +13,7 @@ from anyservice_core.rollout.report import Outcome, Phase, RolloutReport
 __all__ = [
     "NOTHING",
     "PHASES",
+    "UNDER_WAY",
     "Fact",
     "Word",
     "clean",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 NOTHING: Final = "\N{EN DASH}"
+UNDER_WAY: Final = "under way"  # as ``pause`` of a report on a rollout that has not ended yet
 # What HTML and UTF-8 have no place for, and what turns the order of letters round for the rest of a line: control
 # characters, halves of surrogate pairs, noncharacters.
 _NOT_TEXT: Final = re.compile(
@@ -73,6 +75,8 @@ def read(report: RolloutReport | Mapping[str, Any]) -> RolloutReport:
 def outcome_word(report: RolloutReport) -> Word:
     """How it ended, or would have."""
     word, _, would = _OUTCOMES[report.outcome]
+    if report.pause == UNDER_WAY:
+        return Word("▸", UNDER_WAY, "warn")
     return word._replace(text=would) if report.replayed else word
 
 
@@ -84,6 +88,7 @@ def would(outcome: Outcome) -> str:
 def headline(report: RolloutReport) -> str:
     """The end and its reason in one sentence."""
     _, was, would = _OUTCOMES[report.outcome]
+    was = f"is {UNDER_WAY}" if report.pause == UNDER_WAY else was
     held = report.outcome in {Outcome.ROLLED_BACK, Outcome.PAUSED} and not report.replayed
     where = f" at {report.steps[-1].weight} %" if held and report.steps else ""
     after = f" after {format_duration(report.duration_s)}" if report.duration_s >= 1 else ""
@@ -103,7 +108,7 @@ def facts(report: RolloutReport) -> list[Fact]:
         Fact("Reached", "" if report.replayed else _reached(report)),
         Fact("Canary requests compared", f"{report.requests:,}" if report.requests else ""),
         Fact("Began", moment(report.started_at)),
-        Fact("Ended", moment(report.ended_at)),
+        Fact("Seen last" if report.pause == UNDER_WAY else "Ended", moment(report.ended_at)),
         Fact("Attempt", str(report.attempt + 1) if report.attempt else ""),
     ]
     return [fact for fact in shown if fact.value]

@@ -7,6 +7,7 @@ from airflow_provider.links import ReportLink
 from airflow_provider.memory import Memory, newer, trimmed
 from airflow_provider.operators import RolloutOperator
 from airflow_provider.pages import application, drawn
+from anyservice_core.rollout.journal import Journal
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(40)]
 
@@ -82,3 +83,13 @@ def test_a_memory_out_of_reach_stops_nothing(caplog):
     assert asyncio.run(Memory(Key).recall("journal")) is None
     assert "out of reach" in caplog.text
     assert asyncio.run(Memory(None).recall("journal")) is None
+
+
+def test_a_rollout_that_goes_on_is_not_called_paused():
+    """Its page says that it is under way, and at what weight it is now rather than what it has passed."""
+    journal = Journal.fresh("a key", "v2", 0, 1.0).replace(weight=50, seen_at=2.0, baked_s=3.0, looked_at=9.0)
+    page = drawn(None, journal.model_dump(mode="json"), None)
+
+    assert "v2 is under way at 50 %" in page
+    assert "Seen last" in page
+    assert "paused" not in page
