@@ -60,16 +60,16 @@ class AnyserviceCredentials(CredentialsBlock):
         """Load the block of this name. Raises ``ConfigError`` if there is none."""
         try:
             return cast("Self", cls.load(name))
-        except ValueError as error:
-            raise _missing(name) from error
+        except ValueError:
+            raise _missing(name) from None
 
     @classmethod
     async def anamed(cls, name: str) -> Self:
         """Load it from asynchronous code."""
         try:
             return await cls.aload(name)
-        except ValueError as error:
-            raise _missing(name) from error
+        except ValueError:
+            raise _missing(name) from None
 
     @classmethod
     def given(cls, value: Any) -> AnyserviceCredentials:

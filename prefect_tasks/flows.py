@@ -4,11 +4,13 @@ Its annotations are not postponed: a runner loads this file by its path, under n
 look them up by.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from prefect import flow, runtime
 from prefect.states import Completed, Failed
+from pydantic import BeforeValidator
 
 from anyservice_core import AnyserviceError, RolloutPlan, RolloutReport, ServiceConfig
 from prefect_tasks.blocks import AnyserviceCredentials
@@ -21,9 +23,22 @@ from prefect_tasks.tasks import rollout
 
 __all__ = ["progressive_deploy"]
 
+
+def _fields_by(parse: Callable[[Any], object]) -> BeforeValidator:
+    """Let ``parse`` alone say what is wrong with fields: a union says of each of its forms why it is not that one."""
+
+    def read(given: object) -> object:
+        try:
+            return parse(given) if isinstance(given, Mapping) else given
+        except AnyserviceError as error:
+            raise ValueError(str(error)) from None
+
+    return BeforeValidator(read)
+
+
 # Text first: a path stays the text that it is in the form of a deployment.
-ConfigInput: TypeAlias = str | Path | ServiceConfig
-PlanInput: TypeAlias = str | Path | RolloutPlan
+ConfigInput: TypeAlias = Annotated[str | Path | ServiceConfig, _fields_by(ServiceConfig.parse)]
+PlanInput: TypeAlias = Annotated[str | Path | RolloutPlan, _fields_by(RolloutPlan.parse)]
 CredentialsInput: TypeAlias = str | AnyserviceCredentials | None
 
 

@@ -1,0 +1,47 @@
+"""What the ready-made flow says of parameters that are wrong, before it does anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prefect.exceptions import ParameterTypeError
+
+from anyservice_core import RolloutPlan, ServiceConfig
+from prefect_tasks import progressive_deploy
+
+pytestmark = [pytest.mark.prefect]
+
+CONFIG = {"name": "recommender", "applications": [{"import_path": "main:app"}]}
+PLAN = {"steps": [5, 25], "bake": "15m"}
+
+
+def test_fields_become_models() -> None:
+    """Short forms are understood, as in a file."""
+    taken = progressive_deploy.validate_parameters({"config": CONFIG, "plan": PLAN})
+    assert taken["config"] == ServiceConfig.parse(CONFIG)
+    assert taken["plan"] == RolloutPlan.parse(PLAN)
+
+
+def test_a_path_stays_a_path() -> None:
+    """It is read where the flow runs."""
+    taken = progressive_deploy.validate_parameters({"config": "service.yaml", "plan": "rollout.yaml"})
+    assert (taken["config"], taken["plan"]) == ("service.yaml", "rollout.yaml")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"plan": {"stepz": [5]}}, "did you mean `steps`"),
+        ({"plan": {"steps": [50, 10]}}, "weights must strictly increase"),
+        ({"plan": {"steps": [10], "bake": "a while"}}, "steps[0].bake: 'a while' is not a duration"),
+        ({"config": {**CONFIG, "nam": "x"}}, "did you mean 'name'"),
+    ],
+)
+def test_a_mistake_is_told_once_and_in_its_own_words(parameters: dict[str, Any], says: str) -> None:
+    """The message is the core's, and not one for each form that the parameter might have had."""
+    with pytest.raises(ParameterTypeError) as caught:
+        progressive_deploy.validate_parameters({"config": CONFIG, "plan": PLAN} | parameters)
+    said = str(caught.value)
+    assert says in said
+    assert "function-after" not in said
