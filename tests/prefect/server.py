@@ -176,18 +176,21 @@ class House:
             )
         return self.parts[name]
 
-    def run(self, *command: str, cwd: Path | None = None, ok: bool = True) -> str:
-        """Do one thing to its end, and give what it said."""
+    def run(
+        self, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, given: str = ""
+    ) -> str:
+        """Do one thing to its end, ``given`` something to read, and give what it said."""
         done = subprocess.run(
             command,
             cwd=cwd or self.folder,
-            env=self.env,
+            env=self.env | dict(env or {}),
+            input=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=200,
         )
-        assert not ok or done.returncode == 0, done.stdout
+        assert done.returncode == 0, done.stdout
         return done.stdout
 
     def log(self, name: str) -> str:
@@ -243,8 +246,12 @@ class House:
 
     def start_run(self, version: Version, deployment: str = "nightly", **parameters: Any) -> str:
         """Start a run of a deployment of the ready-made flow, and give its id."""
-        found = self.get(f"deployments/name/progressive-deploy/{deployment}")
-        body = {"parameters": version.parameters | parameters, "state": {"type": "SCHEDULED"}}
+        return self.start_deployed("progressive-deploy", deployment, version.parameters | parameters)
+
+    def start_deployed(self, flow: str, deployment: str, parameters: Mapping[str, Any]) -> str:
+        """Start a run of any deployment."""
+        found = self.get(f"deployments/name/{flow}/{deployment}")
+        body = {"parameters": dict(parameters), "state": {"type": "SCHEDULED"}}
         return str(self.post(f"deployments/{found['id']}/create_flow_run", body)["id"])
 
     def state_of(self, run: str) -> Any:
