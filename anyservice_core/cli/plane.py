@@ -53,6 +53,16 @@ def plane() -> None:
     help="Port of its API on 127.0.0.1; 0 takes a free one.",
 )
 @click.option(
+    "--listen", metavar="ADDRESS", help="Listen there as well, with TLS: one address of this machine."
+)
+@click.option(
+    "--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate to listen with, as PEM."
+)
+@click.option(
+    "--tls-key", type=click.Path(exists=True, dir_okay=False), help="Its key, if that is in another file."
+)
+@click.option("--plaintext", is_flag=True, help="Listen there without TLS: something else protects the way.")
+@click.option(
     "--engine",
     type=click.Choice(ENGINES),
     default="ray",
@@ -88,6 +98,10 @@ def up(
     *,
     detach: bool,
     port: int,
+    listen: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    plaintext: bool,
     engine: str,
     ladder: tuple[int, ...],
     ladder_hold: float,
@@ -99,11 +113,16 @@ def up(
     In the foreground, Ctrl-C stops the plane but not the services: they go on serving, and the next
     `plane up` finds them.
     """
-    from anyservice_core.plane import control, daemon
+    from anyservice_core.plane import control, daemon, listening
 
+    if listen is None and (tls_cert or tls_key or plaintext):
+        raise click.UsageError(
+            "--tls-cert, --tls-key and --plaintext say how to --listen: give that as well."
+        )
     settings = daemon.PlaneSettings(
         state_dir=state_dir(),
         port=port,
+        listen=listening.Door(listen, tls_cert, tls_key, plaintext) if listen else None,
         engine=engine,
         ladder=ladder,
         ladder_hold_s=ladder_hold,

@@ -32,6 +32,7 @@ from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines import procfs
 from anyservice_core.plane.engines.base import Engine
 from anyservice_core.plane.haproxy import write_private
+from anyservice_core.plane.listening import LOOPBACK, Door, listener, open_beside, quiet
 from anyservice_core.plane.run_dir import remove_run_dir, run_dir
 from anyservice_core.plane.sight import LADDER, Options
 
@@ -43,7 +44,6 @@ DEFAULT_PORT = 8642
 FIRST_SERVICE_PORT = 8700
 ENGINES = ("ray", "process")
 TICK_S = 0.25
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class PlaneSettings:
     Args:
         state_dir: where it keeps everything.
         port: where its API listens, on 127.0.0.1; 0 takes a free one.
+        listen: a further address at which it listens, on the same port.
         engine: what runs new versions: ``ray``, a private Ray cluster each, or ``process``.
         first_service_port: services get this port and those above it.
         ladder: the weights in percent of a rollout that nobody holds, rising, the last one 100.
@@ -63,6 +64,7 @@ class PlaneSettings:
 
     state_dir: Path
     port: int = DEFAULT_PORT
+    listen: Door | None = None
     engine: str = "ray"
     first_service_port: int = FIRST_SERVICE_PORT
     ladder: tuple[int, ...] = LADDER
@@ -108,20 +110,22 @@ def serve(settings: PlaneSettings, *, on_ready: Callable[[str], None] = lambda _
             packages are missing. Nothing is left behind.
     """
     state_dir = settings.state_dir
+    if settings.listen:
+        settings.listen.check()
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _only_one(state_dir), _listen(settings.port) as listener:
+    with _only_one(state_dir), listener(LOOPBACK, settings.port) as bound:
         every = engines(state_dir)
         every[settings.engine].check()
         run_dir(state_dir, make=True)
         try:
-            _serve(settings, listener, every, on_ready)
+            _serve(settings, bound, every, on_ready)
         finally:
             remove_run_dir(state_dir)
 
 
 def _serve(
     settings: PlaneSettings,
-    listener: socket.socket,
+    bound: socket.socket,
     every: dict[str, Engine],
     on_ready: Callable[[str], None],
 ) -> None:
@@ -151,22 +155,24 @@ def _serve(
     )
     router = Router(state_dir, run_dir(state_dir))
     loop = Loop(store, bundles, engines=every, router=router, clock=time.time, options=settings.options)
-    host = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    port = bound.getsockname()[1]
+    host = f"http://{LOOPBACK}:{port}"
     history = History(store, time.time)
     dashboard = Dashboard(api, history, ending=lambda: server.should_exit)
-    config = uvicorn.Config(
-        application(api, dashboard.routes()), log_level="warning", lifespan="off", access_log=False
+    server = uvicorn.Server(uvicorn.Config(application(api, dashboard.routes()), **quiet()))
+    beside = (
+        open_beside(application(api), settings.listen, port) if settings.listen else contextlib.nullcontext()
     )
-    server = uvicorn.Server(config)
     loop.tick()  # so that the first answer already tells what was found, not what was remembered
     with (
         contextlib.closing(store),
         _looping((history.look, loop.tick), wake),
+        beside,
         _published(state_dir, host, token, settings.engine),
         _tidy_end(),
     ):
         on_ready(host)
-        server.run(sockets=[listener])
+        server.run(sockets=[bound])
 
 
 @contextlib.contextmanager
@@ -213,7 +219,7 @@ def _looping(ticks: Sequence[Callable[[], None]], wake: threading.Event) -> Iter
 
 @contextlib.contextmanager
 def _only_one(state_dir: Path) -> Iterator[None]:
-    with (state_dir / "plane.lock").open("w") as lock:
+    with os.fdopen(os.open(state_dir / "plane.lock", os.O_CREAT | os.O_WRONLY, 0o600), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -222,20 +228,6 @@ def _only_one(state_dir: Path) -> Iterator[None]:
                 hint="`anyservice plane status` shows it; `anyservice plane down` stops it.",
             ) from None
         yield
-
-
-@contextlib.contextmanager
-def _listen(port: int) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((LOOPBACK, port))
-        except OSError as error:
-            raise PlaneError(
-                f"port {port} on {LOOPBACK} is in use: {error.strerror}.",
-                hint="Stop what holds it, or give the plane another one: `anyservice plane up --port 8643`.",
-            ) from error
-        yield listener
 
 
 def _free_port(first: int, taken: set[int]) -> int:
@@ -287,8 +279,13 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     given = json.loads(sys.argv[1])
     try:
-        ladder = tuple(given.get("ladder", LADDER))
-        serve(PlaneSettings(**{**given, "state_dir": Path(given["state_dir"]), "ladder": ladder}))
+        ladder, listen = tuple(given.get("ladder", LADDER)), given.get("listen")
+        door = Door(**listen) if listen else None
+        serve(
+            PlaneSettings(
+                **{**given, "state_dir": Path(given["state_dir"]), "ladder": ladder, "listen": door}
+            )
+        )
     except PlaneError as error:
         sys.exit(f"Error: {error}")
 

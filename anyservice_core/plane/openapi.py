@@ -127,7 +127,7 @@ def _id(endpoint: Endpoint) -> str:
 
 
 def _place(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[^/]+$"}}
 
 
 def _query(endpoint: Endpoint, schemas: _Schemas) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ __all__ = [
     "Percent",
     "Result",
     "Results",
+    "Whole",
     "Wire",
 ]
 
@@ -33,6 +34,7 @@ def _whole(number: Any) -> Any:
 
 
 Moment = Annotated[datetime, AfterValidator(_with_offset)]
+Whole = Annotated[int, BeforeValidator(_whole)]
 Percent = Annotated[int, Field(ge=0, le=100), BeforeValidator(_whole)]
 EPOCH = datetime.fromtimestamp(0, UTC)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from anyservice_core.models.wire.base import EPOCH, Moment, Wire
+from anyservice_core.models.wire.base import EPOCH, Moment, Whole, Wire
 
 __all__ = [
     "BuildWire",
@@ -142,8 +142,8 @@ class NodeType(Wire):
 
 
 class WorkerType(NodeType):
-    min_workers: int | None = None
-    max_workers: int | None = None
+    min_workers: Whole | None = None
+    max_workers: Whole | None = None
     use_spot: bool = False
     fallback_to_ondemand: bool = False
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from anyservice_core.models.wire.base import EPOCH, Moment, Percent, Wire
+from anyservice_core.models.wire.base import EPOCH, Moment, Percent, Whole, Wire
 from anyservice_core.models.wire.places import CreatorWire
 
 __all__ = [
@@ -120,7 +120,7 @@ class AccessWire(Wire):
 
 class GrpcProtocol(Wire):
     enabled: bool = False
-    port: int = 9000
+    port: Whole = 9000
     service_names: list[str] = []
 
 
@@ -129,7 +129,7 @@ class Protocols(Wire):
 
 
 class ApplyConfig(Wire):
-    max_uptime_timeout_sec: int = 0
+    max_uptime_timeout_sec: Whole = 0
     access: AccessWire = AccessWire()
     protocols: Protocols = Protocols()
     env_vars: dict[str, str] | None = Field(default=None, repr=False)  # may hold secrets

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from anyservice_core.errors import ConflictError
 from anyservice_core.models.wire import CloudRef, ComputeSpec, ComputeTemplateWire
-from anyservice_core.models.wire.base import Wire
+from anyservice_core.models.wire.base import Whole, Wire
 from anyservice_core.plane import catalog
 from anyservice_core.plane.changes import new_id
 from anyservice_core.plane.checklist import moment
@@ -52,7 +52,7 @@ class _Search(NameSearch):
     include_anonymous: bool = False
     archive_status: Literal["NOT_ARCHIVED", "ALL", "ARCHIVED"] = "NOT_ARCHIVED"
     cloud_id: str | None = None
-    version: int | None = None
+    version: Whole | None = None
 
 
 @computes.on(
