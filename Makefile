@@ -1,7 +1,7 @@
 # Each target sets up all that it needs, on a bare machine with Python 3.11 and make, and costs
 # seconds when run again. Which environments there are, and why: CONTRIBUTING.md.
 
-.PHONY: demo test test-core test-real test-airflow test-airflow-e2e test-prefect test-prefect-e2e test-official check docs bench lock clean
+.PHONY: demo test test-core test-real test-airflow test-airflow-e2e test-prefect test-prefect-e2e test-official check docs bench chaos lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
@@ -25,6 +25,7 @@ help:
 	@echo "make demo    a real model rolled out by Airflow and by Prefect, a bad one taken back (5 minutes)"
 	@echo "make test    all tests          make check   lint, types, architecture"
 	@echo "make docs    build the docs     make bench   benchmarks"
+	@echo "make chaos   kills and rollouts under traffic, for ten minutes"
 
 $(UV): requirements/tools.txt scripts/bootstrap
 	@echo "setting up uv"
@@ -95,6 +96,10 @@ bench: .venv/ready .venv-official/ready
 	@failed=; for file in benchmarks/*.py; do echo "── $$file"; \
 		timeout --kill-after=10 $(BENCH_S) $(DEV)/python $$file || failed="$$failed $$file"; \
 	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
+
+# A service on Ray clusters under 200 requests a second, and all that may happen to it; ends with its figures.
+chaos: .venv/ready
+	timeout --kill-after=60 1800 $(DEV)/python -m tests.plane.chaos.run $(CHAOS)
 
 # Pinned and hashed, no URLs. The override: Prefect asks for a newer certifi than mirrors may have.
 COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
