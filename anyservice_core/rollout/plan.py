@@ -24,6 +24,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from anyservice_core.rollout.duration import Duration
 from anyservice_core.rollout.ladders import ladder
 from anyservice_core.rollout.metric import HEALTH, FaultError, Metric, Part
+from anyservice_core.rollout.orders import PROMOTION
 from anyservice_core.rollout.windows import Window
 
 __all__ = ["Approval", "OnDrift", "OnInconclusive", "OnTimeout", "OnTrouble", "RolloutPlan", "Step"]
@@ -234,6 +235,24 @@ class RolloutPlan(Part):
     def bake_s(self) -> float:
         """Seconds that all steps bake together: the least that the rollout takes."""
         return sum(step.bake for step in self.steps)
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The names of the gates at which people are asked, in order: a step's weight, or ``promotion``."""
+        asked = [str(step.weight) for step in self.steps if step.approval]
+        return (*asked, PROMOTION) if self.promotion else tuple(asked)
+
+    @property
+    def longest_s(self) -> float | None:
+        """The most seconds that it takes: all bakes, each change of weight at its slowest, and people's time to answer.
+
+        ``None`` where people or the time of day may hold it for ever.
+        """
+        people = [approval.timeout for approval in self.approvals]
+        if self.windows or None in people:
+            return None
+        held_s = sum(timeout or 0.0 for timeout in people)
+        return self.bake_s + held_s + (len(self.steps) + 2) * self.progress_deadline
 
     @property
     def approvals(self) -> tuple[Approval, ...]:

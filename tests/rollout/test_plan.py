@@ -344,3 +344,21 @@ def test_a_form_that_is_drawn_from_the_schema_offers_the_short_forms() -> None:
     assert [*properties][:2] == ["steps", "bake"]
     kinds = {kind.get("type") for kind in properties["steps"]["anyOf"]}
     assert kinds == {"array", "string"}
+
+
+def test_a_plan_says_how_long_it_may_take_and_who_is_asked() -> None:
+    """A scheduler that gives each task an end needs to know the latest one; people and the time of day have none."""
+    minutes = {"steps": [10, 50], "bake": "10m", "progress_deadline": "5m"}
+    asked = {
+        **minutes,
+        "steps": [{"weight": 10, "approval": {"timeout": "1h"}}, 50],
+        "promotion": {"timeout": "2h"},
+    }
+    window = {"kind": "allow", "schedule": "0 9 * * *", "duration": "8h"}
+
+    assert RolloutPlan.parse(minutes).longest_s == (2 * 10 + 4 * 5) * 60
+    assert RolloutPlan.parse(asked).longest_s == (2 * 10 + 4 * 5 + 3 * 60) * 60
+    assert RolloutPlan.parse({**minutes, "promotion": True}).longest_s is None
+    assert RolloutPlan.parse({**minutes, "windows": [window]}).longest_s is None
+    assert RolloutPlan.parse(asked).gates == ("10", "promotion")
+    assert RolloutPlan.parse(minutes).gates == ()
