@@ -38,12 +38,15 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"name": "canary_check", "class-name": "airflow_provider.decorator.canary_check"}
         ],
-        "asset-uris": [{"schemes": ["anyservice"], "handler": "airflow_provider.assets.sanitize_uri"}],
+        "asset-uris": _URIS,
+        "dataset-uris": _URIS,  # the same in the words of Airflow 2
         "config": {
             "anyservice": {"description": "What tasks do unless they say otherwise.", "options": _OPTIONS}
         },
     }
 
+
+_URIS = [{"schemes": ["anyservice"], "handler": "airflow_provider.assets.sanitize_uri"}]
 
 _CONN_FIELDS: dict[str, Any] = {
     "cloud": {
@@ -64,6 +67,14 @@ _CONN_FIELDS: dict[str, Any] = {
 }
 
 _OPTIONS: dict[str, Any] = {
+    "deferrable": {
+        "description": "Whether tasks wait in the triggerer, where they hold no worker. It stands in for "
+        "[operators] default_deferrable.",
+        "version_added": "0.1.0",
+        "type": "boolean",
+        "example": None,
+        "default": "True",
+    },
     "poll_interval_s": {
         "description": "Seconds between looks at a service.",
         "version_added": "0.1.0",

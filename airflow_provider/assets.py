@@ -14,12 +14,14 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from airflow_provider.compat import ASSET_NAMES, ASSET_STORE, has, supported
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
 
-__all__ = ["STABLE", "announce", "sanitize_uri", "service_asset", "stable_version"]
+__all__ = ["STABLE", "announce", "brought", "sanitize_uri", "service_asset", "stable_version"]
 
 STABLE = "stable_version"
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -27,10 +29,17 @@ _log = logging.getLogger("airflow_provider")
 
 
 def service_asset(service: str, *, place: str = "default", **options: Any) -> Asset:
-    """Give a service's asset. ``options`` are those of ``Asset``, such as ``watchers`` or ``group``."""
+    """Give a service's asset. ``options`` are those of ``Asset``, such as ``watchers`` or ``group``.
+
+    Raises ``ValueError`` for a name or a place that an address cannot hold.
+    """
     from airflow.providers.common.compat.sdk import Asset
 
-    uri = f"anyservice://{place}/{service}"
+    uri = urlunsplit(sanitize_uri(urlsplit(f"anyservice://{place}/{service}")))
+    if not supported(ASSET_NAMES):
+        if options.keys() - {"extra"}:
+            has(ASSET_NAMES)
+        return Asset(uri=uri, extra=options.get("extra"))
     return Asset(uri=uri, **{"name": f"{service}@{place}", **options})
 
 
@@ -55,11 +64,23 @@ def announce(context: Any, outlets: Any, facts: Mapping[str, Any], *, stable: bo
         if events is not None:
             events[asset].extra = dict(facts)
         store = context.get("asset_state_store")
-        if stable and store is not None:
+        if stable and has(ASSET_STORE) and store is not None:
             try:
                 store[asset].set(STABLE, dict(facts))
             except Exception:  # noqa: BLE001
                 _log.warning("The stable version of %s could not be kept.", asset.uri, exc_info=True)
+
+
+def brought(report: Mapping[str, Any], address: str | None) -> dict[str, Any]:
+    """What is told of a rollout that has brought its version to all traffic; ``address``: where the service answers."""
+    return {
+        "service": report.get("service"),
+        "version": report.get("version_name"),
+        "version_id": report.get("version"),
+        "weight": 100,
+        "verdict": report.get("outcome"),
+        "url": address,
+    }
 
 
 def stable_version(context: Any, asset: Asset) -> dict[str, Any] | None:

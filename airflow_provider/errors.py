@@ -14,20 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from anyservice_core import AnyserviceError
 
-try:
-    from airflow.sdk.exceptions import TaskDeferralTimeout
-except ImportError:  # Airflow 2 has one error for a trigger that is late, and for one that is broken
-    from airflow.exceptions import TaskDeferralError as TaskDeferralTimeout  # type: ignore[no-redef]
-
-__all__ = [
-    "GRACE_S",
-    "AgainError",
-    "TaskDeferralTimeout",
-    "airflow_errors",
-    "failure",
-    "result_of",
-    "success",
-]
+__all__ = ["GRACE_S", "AgainError", "airflow_errors", "failure", "result_of", "success"]
 
 # A trigger ends by itself at its deadline. Airflow's own time-out, a good while later, is for a triggerer
 # that is gone: it ends the task without a word from the trigger.

@@ -72,6 +72,20 @@ class ServiceHook(BaseHook):
         ears: dict[str, Any] = {"on_report": report, **options}
         return AsyncClient(**place, transport=transport, **ears)
 
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Give the form's fields to an Airflow that does not read them from ``get_provider_info`` (before 3.2)."""
+        from airflow_provider.form import widgets
+
+        return widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Give what the form makes of Airflow's own fields, likewise."""
+        from airflow_provider.form import behaviour
+
+        return behaviour()
+
     def test_connection(self) -> tuple[bool, str]:
         """Ask for one page of services: it needs host, token and TLS to be right."""
         try:

@@ -18,7 +18,7 @@ from anyservice_core import ConfigError
 if TYPE_CHECKING:
     from anyservice_core import RolloutPlan, ServiceConfig
 
-__all__ = ["ConfigLike", "PlanLike", "read_config", "read_percent", "read_plan"]
+__all__ = ["ConfigLike", "PlanLike", "checked_plan", "read_config", "read_percent", "read_plan"]
 
 ConfigLike: TypeAlias = "ServiceConfig | Mapping[str, Any] | str | Path"
 PlanLike: TypeAlias = "RolloutPlan | Mapping[str, Any] | str | Path"
@@ -62,6 +62,15 @@ def _parse(text: str, path: Path) -> ServiceConfig:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}, after rendering: not valid YAML: {error}.") from None
     return ServiceConfig.parse(content, base=path.parent)
+
+
+def checked_plan(plan: PlanLike) -> PlanLike:
+    """The plan as a DAG's author gave it. A mapping is read at once: it would be rendered, and ``{{ version.id }}`` is its own."""
+    if not isinstance(plan, Mapping):
+        return plan
+    from anyservice_core import RolloutPlan
+
+    return RolloutPlan.parse(plan)
 
 
 def read_plan(operator: Any) -> RolloutPlan:

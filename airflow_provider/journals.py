@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.compat import TASK_STORE, has
 from airflow_provider.hooks import report
 from airflow_provider.memory import EVENTS, JOURNAL
 from airflow_provider.orders import Mailbox
@@ -55,7 +56,7 @@ class HasJournal:
 
     def recall(self, context: Any, client: Client, config: ServiceConfig) -> Any:
         """What an earlier try has kept. A cleared task believes it only if its version is still there."""
-        store = context.get("task_state_store")
+        store = context.get("task_state_store") if has(TASK_STORE) else None
         journal = store.get(JOURNAL) if store is not None else None
         if not journal or journal.get("known_bad") or not _cleared(context["ti"], self.retries):
             return journal

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from asgiref.sync import sync_to_async
 
+from airflow_provider.compat import KILLS, has, task_state
+
 if TYPE_CHECKING:
     from anyservice_core.effects import Op
 
-__all__ = ["LEFT", "OnKill", "marked_failed", "take_back", "task_state"]
+__all__ = ["LEFT", "MINE", "OnKill", "marked_failed", "say_what_holds", "take_back"]
 
 OnKill: TypeAlias = Literal["leave", "rollback"]
+MINE = "mine"  # the XCom that says which canary a time-out may take back
 LEFT = (
     "The wait was ended from outside: the service is left as it is. "
     "If the task was killed, run it again to go on from there."
@@ -42,13 +45,7 @@ async def marked_failed(ti: Any) -> bool:
         return False
 
 
-def task_state(ti: Any) -> str | None:
-    """What Airflow says of a task now: of the task instance, or whatever names one."""
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-    states = RuntimeTaskInstance.get_task_states(
-        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-    )
-    of_run = states.get(ti.run_id, {})
-    state: str | None = of_run.get(ti.task_id, of_run.get(f"{ti.task_id}_{ti.map_index}"))
-    return state
+def say_what_holds(on_kill: OnKill) -> None:
+    """Say, before a task is deferred, where its choice would not be heard of."""
+    if on_kill == "rollback":
+        has(KILLS)

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom, conf
 
+from airflow_provider.compat import PAGES, supported
+
 __all__ = ["ReportLink", "ServiceLink"]
 
 
@@ -32,7 +34,9 @@ class ReportLink(BaseOperatorLink):
     name = "Rollout"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002
-        """Give the address. It needs nothing from the task, so it is there from the first moment."""
+        """Give the address, which needs nothing from the task and so is there at once; nothing where there are no pages."""
+        if not supported(PAGES):
+            return ""
         base = (conf.get("api", "base_url", fallback="") or "").rstrip("/")
         where = (ti_key.dag_id, ti_key.run_id, ti_key.task_id, str(ti_key.map_index))
         return f"{base}/anyservice/rollouts/" + "/".join(quote(part, safe="") for part in where)

@@ -1,9 +1,6 @@
-"""How people reach a rollout that runs in Airflow: by an answer in the UI, or by an order in its mailbox.
+"""The mailbox by which people reach a rollout that runs in Airflow; ``gates.py`` is how they are asked.
 
-*Answers.* A gate of the plan that asks for an approval becomes a required action of the task (Airflow 3.3): Approve,
-or Roll back. Meanwhile the task stays deferred, and its trigger takes a canary that fails back.
-
-*The mailbox* is an Airflow Variable, one for each service and connection, with a JSON list of orders (see
+It is an Airflow Variable, one for each service and connection, with a JSON list of orders (see
 ``anyservice_core.rollout.orders``): on any Airflow, for any order, from a task (``OrderOperator``), the UI, the REST
 API or ``airflow variables set``. Each rollout looks there every ten seconds. It is not a queue: an order counts for
 the rollout that runs when it is given, and two people who write in the same second may lose one of the two.
@@ -27,16 +24,8 @@ from anyservice_core import ConfigError
 if TYPE_CHECKING:
     from anyservice_core.rollout.orders import Order
 
-try:
-    from airflow.sdk.exceptions import TaskAwaitingInput as _Asked  # noqa: F401  # 3.3: a deferred task can be answered
-    from airflow.sdk.execution_time.hitl import upsert_hitl_detail
-except ImportError:
-    upsert_hitl_detail = None  # type: ignore[assignment]
+__all__ = ["Mailbox", "OrderOperator", "mailbox_of"]
 
-__all__ = ["CAN_ASK", "Mailbox", "OrderOperator", "answered", "ask", "mailbox_of"]
-
-CAN_ASK = upsert_hitl_detail is not None
-APPROVE, ROLL_BACK = "Approve", "Roll back"
 EVERY_S = 10.0
 _KEPT = 50
 _log = logging.getLogger("airflow_provider")
@@ -76,44 +65,6 @@ def _read(name: str) -> tuple[Any, ...]:
         _log.warning("The mailbox %s could not be read: %s", name, type(error).__name__)
         return ()
     return tuple(orders) if isinstance(orders, list) else (orders,)
-
-
-def ask(context: Any, service: str, gate: str) -> None:
-    """Make an open question of the task: the required actions in Airflow's UI show it.
-
-    Where Airflow does not take the question, the mailbox is left to answer by, and the log says so.
-    """
-    where = "before all traffic" if gate == "promotion" else f"after {gate} %"
-    try:
-        # Airflow keeps the words of a task's first question, so they fit each of its gates.
-        upsert_hitl_detail(
-            ti_id=context["ti"].id,
-            options=[APPROVE, ROLL_BACK],
-            subject=f"Rollout of {service}: go on?",
-            body=f"The canary of `{service}` is fine so far, and waits for a yes. What it waits for and what was measured is in the task's log and in its report.",
-            params={},
-        )
-    except Exception:  # noqa: BLE001
-        _log.warning(
-            "%s: people could not be asked in Airflow; an order does it too.", service, exc_info=True
-        )
-        return
-    report(f"{service}: waits for an answer in the required actions of this task, {where}")
-
-
-def answered(event: Mapping[str, Any] | None, gate: str | None) -> Order | None:
-    """The order that a person's answer is; ``None`` for an event that is no answer."""
-    if not event or "chosen_options" not in event:
-        return None
-    from anyservice_core.rollout.orders import Order, OrderKind
-
-    user, at = event.get("responded_by_user") or {}, event.get("responded_at")
-    name = user.get("name") if isinstance(user, Mapping) else getattr(user, "name", "")
-    kind = OrderKind.APPROVE if event["chosen_options"] == [APPROVE] else OrderKind.ABORT
-    stamp = at.timestamp() if at is not None and hasattr(at, "timestamp") else time.time()
-    return Order(
-        kind=kind, at=stamp, by=str(name or ""), reason="answered in Airflow", gate=gate, id=f"answer-{stamp}"
-    )
 
 
 class OrderOperator(BaseOperator):

@@ -3,27 +3,24 @@
     RolloutOperator(..., retries=5, retry_delay=timedelta(minutes=1), retry_policy=SERVICE_RETRIES)
 
 Without it ``retries`` do the same, save that they wait ``retry_delay`` where the server has said how long.
-Errors of others are left to ``retries`` either way.
+Errors of others are left to ``retries`` either way. On an older Airflow our operators leave the policy out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
-
+from airflow_provider.compat import retry_policies
 from airflow_provider.errors import AgainError
 from anyservice_core import AnyserviceError
 
-try:
+if TYPE_CHECKING:
     from airflow.sdk import RetryPolicy
     from airflow.sdk.definitions.retry_policy import RetryDecision
-except ImportError as missing:
-    raise AirflowOptionalProviderFeatureException(
-        "Retry policies need Airflow 3.3. Without one, what trying again cannot mend still fails at once."
-    ) from missing
+else:
+    RetryPolicy, RetryDecision = retry_policies()
 
 __all__ = ["SERVICE_RETRIES", "ServiceRetries"]
 

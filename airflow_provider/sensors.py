@@ -13,9 +13,10 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
-    conf,
 )
 
+from airflow_provider import defaults
+from airflow_provider.compat import portable
 from airflow_provider.errors import GRACE_S, airflow_errors, result_of
 from airflow_provider.goals import judged
 from airflow_provider.hooks import ServiceHook, report
@@ -38,7 +39,8 @@ class WaitSensor(BaseSensorOperator):
         state: the state, or several of which one will do.
         version: a version's name or id (templated): *it* has to be healthy, as the primary or at ``canary_weight``.
         canary_weight: percent of the traffic that the canary has to hold (templated).
-        deferrable: wait in the triggerer; by default as ``[operators] default_deferrable``.
+        deferrable: wait in the triggerer; by default as ``[anyservice] deferrable``, which is true, and not where
+            ``mode="reschedule"`` is given.
         conn_id: the Airflow connection to the control plane.
         kwargs: as every sensor takes them; ``poke_interval`` is 10 s unless given.
     """
@@ -55,17 +57,17 @@ class WaitSensor(BaseSensorOperator):
         state: str | Iterable[str] = "RUNNING",
         version: str | None = None,
         canary_weight: int | str | None = None,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        deferrable: bool | None = None,
         conn_id: str = ServiceHook.default_conn_name,
         poke_interval: timedelta | float = 10.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, **kwargs)
+        super().__init__(poke_interval=poke_interval, **portable(kwargs))
         self.service = service
         self.state = [state] if isinstance(state, str) else list(state)
         self.version = version
         self.canary_weight = canary_weight
-        self.deferrable = deferrable
+        self.deferrable = defaults.defers() and not self.reschedule if deferrable is None else deferrable
         self.conn_id = conn_id
 
     def poke(self, context: Any) -> bool | PokeReturnValue:

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any, Literal, NamedTuple, TypeAlias
+import time
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeAlias
 
-from airflow.providers.common.compat.sdk import Variable
+from airflow.providers.common.compat.sdk import AirflowFailException, Variable
 
-from airflow_provider.killing import task_state
+from airflow_provider.compat import task_state
+from airflow_provider.hooks import report
 
-__all__ = ["Holder", "OnConflict", "claim", "holder", "release"]
+if TYPE_CHECKING:
+    from anyservice_core import Client
+    from anyservice_core.operations.relay import Relay
+
+__all__ = ["Holder", "OnConflict", "TakesTurns", "claim", "holder", "release"]
 
 OnConflict: TypeAlias = Literal["wait", "fail"]
 _OVER = frozenset({None, "success", "failed", "skipped", "removed", "upstream_failed"})
@@ -78,3 +84,48 @@ def release(ti: Any, service: str, conn_id: str) -> None:
             Variable.delete(_note(service, conn_id))
     except Exception as error:  # noqa: BLE001
         _log.debug("The note of who rolls %s out could not be taken back: %r", service, error)
+
+
+class TakesTurns:
+    """An operator that rolls out, and lets no other task do so at the same time."""
+
+    conn_id: str
+    poll_interval_s: float
+    deferrable: bool
+    on_conflict: OnConflict
+    turn_timeout_s: float
+
+    def take_turn(self, context: Any, service: str) -> None:
+        """See to it that no other task rolls the service out: wait in the triggerer, or fail."""
+        from airflow_provider.triggers import TurnTrigger
+
+        other = holder(context["ti"], service, self.conn_id)
+        if other is None:
+            return
+        report(f"{service}: {other} rolls out version {other.version} now")
+        if self.on_conflict == "fail":
+            _refuse(service, f"{other} rolls out version {other.version}")
+        waiting = TurnTrigger(
+            conn_id=self.conn_id,
+            poll_interval_s=self.poll_interval_s,
+            service=service,
+            asker=Holder.of(context["ti"])._asdict(),
+            deadline=time.time() + self.turn_timeout_s,
+        )
+        if not self.deferrable:
+            waiting.wait_here()
+            return
+        self.hand_over(context, waiting, self.turn_timeout_s)  # type: ignore[attr-defined]
+
+    def keep_turn(self, context: Any, client: Client, relay: Relay) -> None:
+        """Leave the note once the version is there; a canary that no task has brought is refused where that is wanted."""
+        if relay.journal.started:
+            claim(context["ti"], relay.service, self.conn_id, relay.journal.version_name)
+        elif self.on_conflict == "fail" and relay.service_id:
+            canary = client.status(id=relay.service_id).canary_version
+            if canary is not None and not canary.is_called(relay.journal.version_name):
+                _refuse(relay.service, f"version {canary.name}, which is no task's of this Airflow")
+
+
+def _refuse(service: str, why: str) -> NoReturn:
+    raise AirflowFailException(f"{service} has a rollout under way: {why}. This one was not begun.")

@@ -17,6 +17,7 @@ from typing import Any
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider.compat import WATCHERS, has
 from airflow_provider.hooks import ServiceHook
 from anyservice_core import AnyserviceError, AsyncClient, NotFoundError
 from anyservice_core.effects import Op, Sleep
@@ -54,6 +55,7 @@ class ServiceChangeTrigger(BaseEventTrigger):
         conn_id: str = ServiceHook.default_conn_name,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        has(WATCHERS)
         if unknown := set(of) - {"state", "version"}:
             raise ValueError(f"of: {sorted(unknown)} is not known; there are 'state' and 'version'.")
         self.service = service

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +21,11 @@ from anyservice_core import ServiceConfig
 from anyservice_core.testing import FakePlane
 
 collect_ignore_glob = [] if importlib.util.find_spec("airflow") else ["test_*.py"]
+VERSION = (
+    tuple(int(part) for part in importlib.metadata.version("apache-airflow").split(".")[:2])
+    if importlib.util.find_spec("airflow")
+    else (0, 0)
+)
 
 # Airflow reads its environment when it is imported, which test modules do when they are collected.
 _HOME = Path(tempfile.mkdtemp(prefix="anyservice-airflow-"))
@@ -30,16 +37,33 @@ os.environ.update(
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{_HOME}/airflow.db",
     AIRFLOW__SCHEDULER__ENABLE_TRACEMALLOC="False",
 )
-
+if VERSION < (3,):
+    os.environ["AIRFLOW__CORE__EXECUTOR"] = "SequentialExecutor"  # the one that takes SQLite
 
 _NOT_OURS = ("airflow", "alembic", "fastapi", "flask", "sqlalchemy", "starlette", "structlog")
+_OURS = "(airflow_provider|anyservice_core)"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Airflow and what it stands on warn about themselves; only our own warnings are ours to mend."""
+    config.addinivalue_line(
+        "markers", "needs_airflow(major, minor): about what Airflow has from then on; skipped on an older one"
+    )
     for module in _NOT_OURS:
         for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning", "UserWarning"):
             config.addinivalue_line("filterwarnings", rf"ignore::{kind}:{module}(\.|$)")
+    if VERSION < (3,):  # it stands on much that has aged since
+        for kind in ("DeprecationWarning", "FutureWarning"):
+            config.addinivalue_line("filterwarnings", f"ignore::{kind}")
+            config.addinivalue_line("filterwarnings", rf"error::{kind}:{_OURS}(\.|$)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in item.iter_markers("needs_airflow"):
+            if mark.args > VERSION:
+                needed, here = (".".join(map(str, version)) for version in (mark.args, VERSION))
+                item.add_marker(pytest.mark.skip(reason=f"needs Airflow {needed}, this is {here}"))
 
 
 def pytest_unconfigure() -> None:
@@ -193,3 +217,46 @@ def _import(path: str) -> Any:
 @pytest.fixture
 def airflow(plane: FakePlane) -> Airflow:
     return Airflow(plane)
+
+
+@pytest.fixture(scope="session")
+def database() -> None:
+    """Airflow's tables, in a SQLite file."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+# ── what Airflow 2 calls otherwise ──
+
+
+@pytest.fixture
+def serialised() -> Any:
+    """Makes of a DAG what is in Airflow's database, and a DAG of that again."""
+    from airflow.serialization import serialized_objects
+
+    return getattr(serialized_objects, "DagSerialization" if VERSION >= (3,) else "SerializedDAG")
+
+
+@pytest.fixture
+def dag_bag(tmp_path: Path) -> Callable[[Path], Any]:
+    """Reads the DAGs of a file."""
+    return lambda path: read_dags(path, tmp_path)
+
+
+def read_dags(path: Path, folder: Path) -> Any:
+    """Read a file's DAGs; those of Airflow 2 say ``common.compat.sdk`` where the examples say ``sdk``, and nothing else."""
+    if VERSION >= (3,):
+        from airflow.dag_processing.dagbag import DagBag
+
+        return DagBag(path)
+    from airflow.models.dagbag import DagBag as OldDagBag
+
+    text = path.read_text()
+    if "airflow.sdk" not in text:
+        return OldDagBag(path, include_examples=False)
+    if folder != path.parent:
+        shutil.copytree(path.parent, folder, dirs_exist_ok=True)
+    ported = folder / path.name
+    ported.write_text(re.sub(r"airflow\.sdk(\.exceptions)?", "airflow.providers.common.compat.sdk", text))
+    return OldDagBag(ported, include_examples=False)

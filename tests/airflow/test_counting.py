@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 
 import pytest
-from airflow.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider import counting
 from airflow_provider.lineage import output_of

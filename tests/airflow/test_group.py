@@ -86,7 +86,7 @@ def questions(monkeypatch):
     """The questions that were asked of people."""
     asked = []
     monkeypatch.setattr(
-        "airflow_provider.orders.upsert_hitl_detail", lambda **question: asked.append(question)
+        "airflow_provider.gates.asks_people", lambda: lambda **question: asked.append(question)
     )
     return asked
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider.hiding import shown
 from airflow_provider.operators import DeployOperator
@@ -35,11 +34,11 @@ def test_what_people_see_of_a_config_holds_no_secret(config):
     assert shown("service.yaml") == "service.yaml"
 
 
-def test_the_rendered_field_is_for_people_and_the_task_has_the_values(airflow, serving):
+def test_the_rendered_field_is_for_people_and_the_task_has_the_values(airflow, serving, serialised):
     """Airflow writes rendered fields and DAGs into its database: both hold what may be seen, and the deploy is whole."""
     with DAG("a_dag", schedule=None) as dag:
         task = DeployOperator(task_id="deploy", config=CONFIG, poll_interval_s=2)
-    stored = json.dumps(DagSerialization.to_dict(dag))
+    stored = json.dumps(serialised.to_dict(dag))
     airflow.run(task)
 
     assert task.config["version_name"] == "manual__1"

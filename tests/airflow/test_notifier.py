@@ -3,18 +3,20 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider.notifier import RollbackNotifier
 
 pytestmark = pytest.mark.airflow
 
-BOTH_WAYS = pytest.mark.parametrize("how", ["as a callback", "in the triggerer"])
+IN_THE_TRIGGERER = pytest.param("in the triggerer", marks=pytest.mark.needs_airflow(3, 1))
+BOTH_WAYS = pytest.mark.parametrize("how", ["as a callback", IN_THE_TRIGGERER])
 
 
 def notify(airflow, how, **options):
     notifier = RollbackNotifier(service="{{ params.service }}", **options)
     notifier.hook_class = airflow.hook_class
-    context = {**airflow.context, "params": {"service": "recommender"}}
+    context = {**airflow.context, "params": {"service": "recommender"}, "dag": DAG("a_dag", schedule=None)}
     if how == "as a callback":
         return notifier(context)
     notifier.context = context

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_provider.operators import DeployOperator, RollbackOperator, TerminateOperator
 from anyservice_core.testing import FakePlane
@@ -238,7 +237,7 @@ def test_a_wrong_name_fails_for_good(airflow, serving):
 @pytest.mark.parametrize(("choice", "left"), [("leave", True), ("rollback", False)])
 def test_killing_the_worker_never_stops_the_service(airflow, serving, config, choice, left):
     """By default the canary stays where it is; taking it back is a choice."""
-    operator = airflow.ready(deploy(config, canary_percent=10, on_kill=choice))
+    operator = airflow.ready(deploy(config, canary_percent=10, on_kill=choice, deferrable=False))
     operator.execute(airflow.context)
     operator.on_kill()
     serving.advance(60)

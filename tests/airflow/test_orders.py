@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
-from airflow.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskDeferred
 
 from airflow_provider import orders
 from airflow_provider.operators import OrderOperator, RolloutOperator
@@ -39,14 +38,16 @@ def answer(choice: str, at: float) -> dict:
 @pytest.fixture(autouse=True)
 def no_supervisor(request, monkeypatch):
     """People are asked only in tests that are about it."""
-    monkeypatch.setattr("airflow_provider.rollouts.CAN_ASK", "questions" in request.fixturenames)
+    monkeypatch.setattr("airflow_provider.gates.has", lambda _: "questions" in request.fixturenames)
 
 
 @pytest.fixture
 def questions(monkeypatch):
     """The questions that were asked of people."""
     asked = []
-    monkeypatch.setattr(orders, "upsert_hitl_detail", lambda **question: asked.append(question))
+    monkeypatch.setattr(
+        "airflow_provider.gates.asks_people", lambda: lambda **question: asked.append(question)
+    )
     return asked
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from airflow.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider.links import ReportLink
 from airflow_provider.memory import Memory, newer, trimmed
@@ -16,6 +16,7 @@ class Key:
     dag_id, run_id, task_id, map_index = "a dag", "manual__2026-01-01T00:00:00+00:00", "g.rollout", -1
 
 
+@pytest.mark.needs_airflow(3, 1)
 def test_the_button_needs_nothing_from_the_task():
     """It leads to the page from the first moment, and its parts cannot be taken for others."""
     link = ReportLink().get_link(None, ti_key=Key)
@@ -44,6 +45,7 @@ def test_a_rollout_is_drawn_from_what_its_task_has_left(airflow, serving, config
     assert drawn(None, None, None) is None
 
 
+@pytest.mark.needs_airflow(3, 1)
 def test_only_those_who_may_see_the_dag_see_the_page():
     """The route asks Airflow's own guard; without a login there is nothing to see."""
     from fastapi.routing import APIRoute

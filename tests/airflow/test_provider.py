@@ -8,10 +8,11 @@ import json
 import jsonschema
 import pytest
 from airflow.configuration import conf
+from airflow.providers.common.compat.sdk import DAG, task
 from airflow.providers_manager import ProvidersManager
-from airflow.sdk import DAG, task
 
 from airflow_provider import get_provider_info
+from airflow_provider.compat import VERSION
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(60)]
 
@@ -20,16 +21,33 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(60)]
 def test_airflow_finds_all_that_the_provider_brings():
     """Connection, links, notifier, decorator and assets are read from an entry point, without importing any of them."""
     manager = ProvidersManager()
+    manager.initialize_providers_configuration()
 
     assert manager.hooks["anyservice"].connection_testable
     assert {"airflow_provider.links.ServiceLink", "airflow_provider.links.ReportLink"} <= set(
         manager.extra_links_class_names
     )
     assert any("RollbackNotifier" in str(notifier) for notifier in manager.notification)
-    assert "anyservice" in manager.asset_uri_handlers
+    assert "anyservice" in getattr(manager, f"{'asset' if VERSION >= (3,) else 'dataset'}_uri_handlers")
+    assert conf.getboolean("anyservice", "deferrable")
     assert (conf.getfloat("anyservice", "poll_interval_s"), conf.get("anyservice", "on_kill")) == (
         5.0,
         "leave",
+    )
+
+
+def test_every_airflow_has_the_form_of_the_connection():
+    """An older one asks the hook for its fields, and is given those of the description."""
+    pytest.importorskip("flask_appbuilder", reason="Airflow 3 draws the form by itself")
+    from airflow_provider.hooks import ServiceHook
+
+    kind = get_provider_info()["connection-types"][0]
+    widgets = ServiceHook.get_connection_form_widgets()
+
+    assert widgets.keys() == kind["conn-fields"].keys()
+    assert {widget.field_class.__name__ for widget in widgets.values()} == {"BooleanField", "StringField"}
+    assert (
+        ServiceHook.get_ui_field_behaviour()["hidden_fields"] == kind["ui-field-behaviour"]["hidden-fields"]
     )
 
 

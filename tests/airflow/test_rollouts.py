@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
-from airflow.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskDeferred
 
+from airflow_provider import compat
 from airflow_provider.operators import RolloutOperator
 from airflow_provider.triggers import RolloutTrigger
 
@@ -185,8 +185,24 @@ def test_another_rollout_in_the_way_is_waited_for_in_the_triggerer(airflow, serv
 def test_no_word_from_the_triggerer_is_reported_as_such(airflow, serving, config):
     """Airflow's own time-out passes the resume method by; the task still ends with a sentence, and no retry."""
     operator = airflow.ready(rollout(new(config), deferrable=True))
+    late = "Trigger timeout" if compat.VERSION >= (3,) else "Trigger/execution timeout"
     with pytest.raises(AirflowFailException, match="triggerer"):
-        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, airflow.context)
+        operator.resume_execution("__fail__", {"error": late}, airflow.context)
+
+
+@pytest.mark.parametrize(("choice", "left"), [("leave", True), ("rollback", False)])
+def test_a_time_out_of_airflows_is_a_kill(airflow, serving, config, choice, left):
+    """`execution_timeout` ends a deferred task without a word to the trigger; what was chosen for a kill holds."""
+    operator = airflow.ready(rollout(new(config), on_kill=choice))
+    with pytest.raises(TaskDeferred):
+        operator.execute(airflow.context)
+    late = "Trigger timeout" if compat.VERSION >= (3,) else "Trigger/execution timeout"
+    another_worker = airflow.ready(rollout(new(config), on_kill=choice))
+    with pytest.raises(AirflowFailException, match="time-out"):
+        another_worker.resume_execution("__fail__", {"error": late}, airflow.context)
+    serving.advance(60)
+
+    assert (serving.service("recommender").canary is not None) is left
 
 
 def test_an_event_from_nowhere_is_not_taken_for_success(airflow, config):
@@ -245,6 +261,7 @@ def test_another_triggerer_goes_on_with_the_same_trigger(airflow, serving, confi
     assert versions(serving) == 2
 
 
+@pytest.mark.needs_airflow(3, 3)
 def test_a_condemned_version_is_not_tried_again_unless_forced(airflow, serving, config):
     """Clearing the task of a bad version does not bring it back by accident."""
     serving.send_traffic(100)

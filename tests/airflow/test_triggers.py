@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
-from airflow.sdk.execution_time import task_runner
-from airflow.sdk.serde import deserialize, serialize
 
+from airflow_provider import compat
 from airflow_provider.triggers import RolloutTrigger, WaitTrigger
 from anyservice_core.plane.app import application
 
@@ -51,9 +50,19 @@ def canary(serving, config):
     return serving
 
 
+def serde():
+    """Airflow's own serialisation, which has moved."""
+    try:
+        from airflow.sdk.serde import deserialize, serialize
+    except ImportError:
+        from airflow.serialization.serde import deserialize, serialize
+    return deserialize, serialize
+
+
 @pytest.mark.parametrize("make", [wait_trigger, rollout_trigger])
 def test_a_trigger_is_its_arguments(make):
     """What Airflow writes into its database makes the same trigger again, through its serialisation and through JSON."""
+    deserialize, serialize = serde()
     trigger = make(on_kill_do="rollback")
     path, arguments = trigger.serialize()
     again = type(trigger)(**deserialize(serialize(arguments)))
@@ -123,6 +132,16 @@ class Comms:
         return TaskStatesResult(task_states={message.run_ids[0]: {message.task_ids[0]: self.state}})
 
 
+def airflow_says(monkeypatch, state):
+    """Let Airflow answer what the state of the task is: through its supervisor, or on Airflow 2 from its database."""
+    if compat.VERSION >= (3,):
+        from airflow.sdk.execution_time import task_runner
+
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Comms(state), raising=False)
+    elif state is not None:  # else there is no such table
+        monkeypatch.setattr(compat, "_in_database", lambda _: state)
+
+
 class DeferredTask:
     dag_id, task_id, run_id, map_index = "a_dag", "rollout", "manual__1", -1
 
@@ -139,7 +158,7 @@ class DeferredTask:
 )
 def test_a_kill_acts_by_what_the_person_meant(airflow, canary, monkeypatch, caplog, *, choice, state, left):
     """Mark-failed takes the canary back where that was chosen; mark-success, clear and not knowing leave it."""
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Comms(state), raising=False)
+    airflow_says(monkeypatch, state)
     trigger = rollout_trigger(on_kill_do=choice)
     trigger.hook_class = airflow.hook_class
     trigger.task_instance = DeferredTask()
@@ -154,7 +173,7 @@ def test_a_kill_acts_by_what_the_person_meant(airflow, canary, monkeypatch, capl
 
 def test_a_kill_never_touches_a_strangers_canary(airflow, canary, config, monkeypatch):
     """When another version has taken the canary's place, the kill comes too late to do anything."""
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Comms("failed"), raising=False)
+    airflow_says(monkeypatch, "failed")
     with canary.client() as other:
         other.deploy(config.options(version_name="theirs"), canary_percent=20)
     trigger = rollout_trigger(on_kill_do="rollback")

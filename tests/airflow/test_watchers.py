@@ -5,7 +5,6 @@ import json
 from contextlib import aclosing
 
 import pytest
-from airflow.sdk import AssetWatcher
 
 from airflow_provider import watchers
 from airflow_provider.assets import service_asset
@@ -134,8 +133,11 @@ def test_a_service_that_goes_is_a_change_too(airflow, plane, config):
     assert events(trigger(airflow, store), 1)[0]["now"] == {"state": None, "primary": None, "canary": None}
 
 
+@pytest.mark.needs_airflow(3, 0)
 def test_a_watcher_is_taken_by_an_asset():
     """Airflow accepts the trigger as one that schedules DAGs."""
+    from airflow.sdk import AssetWatcher
+
     watcher = AssetWatcher(name="changes", trigger=ServiceChangeTrigger(service="recommender"))
 
     assert service_asset("recommender", watchers=[watcher]).watchers == [watcher]
