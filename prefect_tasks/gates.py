@@ -17,50 +17,29 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 from uuid import UUID
 
 import orjson
-from prefect import get_client, runtime
-from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.objects import State as RunState
-from prefect.input import RunInput, keyset_from_paused_state
-from prefect.states import Paused, Running, Suspended
-from pydantic import Field
+from prefect import runtime
 
-from anyservice_core.rollout import Event, Kind
 from anyservice_core.rollout.orders import Order, OrderKind
-from prefect_tasks.held import HeldError, Question
-from prefect_tasks.reporting import slug
+from anyservice_core.rollout.questions import OpenQuestion, Question
+from prefect_tasks.forms import Answer, Form
+from prefect_tasks.held import HeldError
+from prefect_tasks.line import line
 
-__all__ = ["NEITHER", "Answer", "Desk", "Gates", "at_desk", "order", "the_desk"]
+__all__ = ["Desk", "Gates", "at_desk", "order", "the_desk"]
 
 Gates: TypeAlias = Literal["watch", "suspend"]
 
 EVERY_S: Final = 10.0
 _MAIL: Final = "anyservice-order-"
-# Of these, none says that a gate was left behind.
-_ASIDE: Final = frozenset(
-    {Kind.MEASURED, Kind.ORDERED, Kind.TROUBLE, Kind.WAITING, Kind.BAKING, Kind.ADOPTED}
-)
+_ORDERED: Final = {"approve": OrderKind.APPROVE, "roll back": OrderKind.ABORT}
 
 
 def _now() -> float:
     return time.time()
-
-
-class Answer(RunInput):
-    """What the form asks for."""
-
-    decision: Literal["approve", "roll back", "leave it to the plan"] = Field(
-        description="Go on, take the canary back, or let the plan decide when its time is up.",
-    )
-    reason: str = Field(default="", description="Why. It is kept in the report.")
-    by: str = Field(default="", description="Who answers.")
-
-
-NEITHER: Final = "leave it to the plan"
-_ORDERED: Final = {"approve": OrderKind.APPROVE, "roll back": OrderKind.ABORT}
 
 
 def order(
@@ -72,8 +51,7 @@ def order(
     left out, it is the gate that holds the rollout then. Raises ``ValueError`` for an order of another name.
     """
     given = Order(kind=OrderKind(kind), at=_now(), by=by, reason=reason, gate=gate)
-    with get_client(sync_client=True) as client:
-        client.create_flow_run_input(UUID(str(flow_run_id)), f"{_MAIL}{given.id}", given.model_dump_json())
+    line().create_flow_run_input(UUID(str(flow_run_id)), f"{_MAIL}{given.id}", given.model_dump_json())
     return given
 
 
@@ -81,13 +59,12 @@ class Desk:
     """Where a rollout asks, and is told: of one flow run, ``orders`` being all that people ordered so far."""
 
     def __init__(self, gates: Gates = "watch") -> None:
-        self.run_id = UUID(runtime.flow_run.id) if runtime.flow_run.id else None
         self.suspends = gates == "suspend" and self._can_suspend()
+        self._run_id = UUID(runtime.flow_run.id) if runtime.flow_run.id else None
+        self._form = Form(self._run_id) if self._run_id else None
+        self._question = OpenQuestion()
         self._orders: dict[str, Order] = {}
         self._seen: list[str] = []
-        self._question: Question | None = None
-        self._remembered: Any = None
-        self._paused: RunState[Any] | None = None
         self._looked_at: float | None = None
 
     @staticmethod
@@ -96,40 +73,24 @@ class Desk:
 
     # ── what the rollout says ──
 
-    def begin(self, journal: Any) -> None:
-        """Take in what an earlier run remembers: it may have been held already, and does not say so again."""
-        self._remembered = journal if isinstance(journal, dict) else None
+    def begin(self, journal: object) -> None:
+        """Take in what an earlier run remembers."""
+        self._question.begin(journal)
 
-    def hear(self, event: Any) -> None:
+    def hear(self, event: object) -> None:
         """Take in an event."""
-        if not isinstance(event, Event):
-            return
-        if event.kind is Kind.ADOPTED:
-            self._question = self._left_open(event)
-        elif event.kind is Kind.WAITING and (gate := event.data.get("gate")):
-            until, self._looked_at = event.data.get("until"), None  # ask at once
-            self._question = Question(event.service, event.version, str(gate), until, str(event))
-        elif event.kind not in _ASIDE:
-            self._question = None
+        if self._question.hear(event):
+            self._looked_at = None  # ask at once
 
-    def _left_open(self, event: Event) -> Question | None:
-        """The question of an earlier run of this very version."""
-        old = self._remembered or {}
-        if not old.get("gate") or old.get("version_name") != event.version:
+    def holds(self, journal: object) -> HeldError | None:
+        """Give what ends the process, if it shall end at the gate that holds the rollout with this journal."""
+        question, form = self._question.now, self._form
+        if not self.suspends or form is None or question is None or not self._question.holds(journal):
             return None
-        return Question(event.service, event.version, str(old["gate"]), None, f"{event.service}: go on?")
-
-    def hold(self, journal: Any) -> None:
-        """Raise ``HeldError`` if the process shall end at the gate that holds the rollout. Its memory is saved."""
-        question = self._question
-        if not self.suspends or question is None or getattr(journal, "gate", None) != question.gate:
-            return
         if not (question.asks or question.is_window):
-            return
-        with get_client(sync_client=True) as client:
-            key, answer = self._state_of(client, question)
-        if answer is None:
-            raise HeldError(question, key)
+            return None
+        key, answer = form.find(question)
+        return HeldError(question, key) if answer is None else None
 
     # ── what people say ──
 
@@ -138,33 +99,38 @@ class Desk:
         """What was ordered so far, as far as it was looked at."""
         return tuple(self._orders.values())
 
-    def look(self) -> None:
-        """Look for orders and answers, at most every ten seconds, and ask what is to be asked."""
-        now = time.monotonic()
-        if self.run_id and (self._looked_at is None or now - self._looked_at >= EVERY_S):
-            self._looked_at = now
-            with get_client(sync_client=True) as client:
-                self._collect(client)
-                self._turn(client)
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look: every ten seconds, and at once where something is to be asked."""
+        last = self._looked_at
+        return self._form is not None and (last is None or time.monotonic() - last >= EVERY_S)
 
-    def _collect(self, client: Any) -> None:
-        for found in client.filter_flow_run_input(self.run_id, _MAIL, 50, set(self._seen)):
+    def look(self) -> None:
+        """Look for orders and answers, and ask what is to be asked."""
+        self._looked_at = time.monotonic()
+        if self._form is not None:
+            self._collect()
+            self._turn(self._form)
+
+    def _collect(self) -> None:
+        for found in line().filter_flow_run_input(self._run_id, _MAIL, 50, set(self._seen)):  # type: ignore[arg-type]
             self._seen.append(found.key)
             if given := Order.read(orjson.loads(found.value)):
                 self._orders[given.id] = given
 
-    def _turn(self, client: Any) -> None:
+    def _turn(self, form: Form) -> None:
         """Ask, take the answer in, or let go of a question that has been settled otherwise."""
-        question = self._question
+        question = self._question.now
         if question is None or not question.asks:
-            self._let_go(client)
+            form.withdraw()
             return
-        key, answer = self._state_of(client, question)
+        key, answer = form.find(question)
         if answer is not None:
-            self._question = self._paused = None
+            self._question.settle()
+            form.close()
             self._take(question, key, answer)
-        elif self._paused is None and not self.suspends:
-            self._pause(client, question, key)
+        elif not form.is_open and not self.suspends:
+            form.put(question, key)
 
     def _take(self, question: Question, key: str, answer: Answer) -> None:
         if (kind := _ORDERED.get(answer.decision)) is not None:
@@ -172,70 +138,11 @@ class Desk:
                 kind=kind, at=_now(), by=answer.by, reason=answer.reason, gate=question.gate, id=key
             )
 
-    def _state_of(self, client: Any, question: Question) -> tuple[str, Answer | None]:
-        """The key that the question is asked under, which Prefect takes but once, and its answer if there is one."""
-        run: FlowRun = client.read_flow_run(self.run_id)
-        used = run.empirical_policy.pause_keys or set()
-        stem = slug(f"{question.service}-{question.version}-{question.gate}")
-        waiting = run.state is not None and run.state.is_paused()
-        for number in range(len(used) + 1):
-            key = f"{stem}-{number}"
-            if key not in used:
-                break
-            if answer := self._answer(client, key):
-                return key, answer
-            if waiting and run.state and run.state.state_details.pause_key == key:
-                self._paused = run.state
-                return key, None
-        return key, None
-
-    def _answer(self, client: Any, key: str) -> Answer | None:
-        states: tuple[RunState[Any], ...] = (Paused(pause_key=key), Suspended(pause_key=key))
-        for state in states:
-            name = str(keyset_from_paused_state(state)["response"])
-            for found in client.filter_flow_run_input(self.run_id, name, 1, set()):
-                return Answer(**orjson.loads(found.value))
-        return None
-
-    def _pause(self, client: Any, question: Question, key: str) -> None:
-        run = client.read_flow_run(self.run_id)
-        if run.state is None or not run.state.is_running():
-            return  # somebody else's question is open: after that one
-        state: RunState[Any] = Paused(pause_key=key, message=question.text)
-        keyset = {str(name): value for name, value in keyset_from_paused_state(state).items()}
-        state.state_details.run_input_keyset = keyset
-        client.set_flow_run_state(self.run_id, state)
-        self._paused = state
-        try:  # after the state, as Prefect 3.9 clears the form when it comes
-            self._put_form(client, question, keyset)
-        except BaseException:
-            self._let_go(client)  # and ask anew: without a form nobody can answer
-            raise
-
-    def _put_form(self, client: Any, question: Question, keyset: dict[str, str]) -> None:
-        """Do what ``Answer.save`` does, which hands out a coroutine where the run is asynchronous."""
-        for name, value in (("schema", Answer.model_json_schema()), ("description", question.text)):
-            client.create_flow_run_input(self.run_id, keyset[name], orjson.dumps(value).decode())
-
-    def _let_go(self, client: Any) -> None:
-        """Take a question back that nobody needs to answer any longer."""
-        asked, self._paused = self._paused, None
-        if asked is None or self.run_id is None:
-            return
-        now = client.read_flow_run(self.run_id).state
-        if (
-            now is not None
-            and now.is_paused()
-            and now.state_details.pause_key == asked.state_details.pause_key
-        ):
-            client.set_flow_run_state(self.run_id, Running(message="It went on by itself."), force=True)
-
     def close(self) -> None:
         """Leave no question behind."""
-        self._question = None
-        if self._paused is not None:
-            with get_client(sync_client=True) as client:
-                self._let_go(client)
+        self._question.settle()
+        if self._form is not None:
+            self._form.withdraw()
 
 
 _DESK: ContextVar[Desk | None] = ContextVar("anyservice_desk", default=None)

@@ -7,16 +7,19 @@ was taken back. So nothing that goes wrong here stops a rollout.
 from __future__ import annotations
 
 import json
-from typing import Any
-from uuid import UUID
+from typing import Any, Final
 
-from prefect import get_client
-from prefect.artifacts import Artifact
-from prefect.client.schemas.actions import ArtifactUpdate
-from prefect.client.schemas.objects import Artifact as Kept
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import Artifact
+from prefect.client.schemas.sorting import ArtifactSort
 from pydantic import BaseModel
 
-__all__ = ["Memory"]
+from prefect_tasks.line import line
+from prefect_tasks.sheets import Sheet
+
+__all__ = ["Memory", "latest"]
+
+_WHAT: Final = "What the rollout remembers, for the next run to go on from."
 
 
 class Memory:
@@ -24,39 +27,21 @@ class Memory:
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self._mine: UUID | None = None
+        self._sheet = Sheet("journal", key)
 
     def recall(self) -> Any:
         """Give the journal of the run before; ``None`` if there was none."""
-        read: Any = Artifact.get
-        return _content(read(self._key, _sync=True))
-
-    async def arecall(self) -> Any:
-        """Give the same to asynchronous code."""
-        return _content(await Artifact.aget(self._key))
+        found = latest(self._key)
+        data = found.data if found is not None else None
+        return json.loads(data) if isinstance(data, str) else data
 
     def keep(self, journal: BaseModel) -> None:
         """Write it down."""
-        if self._mine is None:
-            create: Any = self._artifact(journal).create
-            self._mine = create(_sync=True).id
-            return
-        with get_client(sync_client=True) as client:
-            client.update_artifact(self._mine, ArtifactUpdate(data=journal.model_dump_json()))
-
-    async def akeep(self, journal: BaseModel) -> None:
-        """Write it down from asynchronous code."""
-        if self._mine is None:
-            self._mine = (await self._artifact(journal).acreate()).id
-            return
-        async with get_client() as client:
-            await client.update_artifact(self._mine, ArtifactUpdate(data=journal.model_dump_json()))
-
-    def _artifact(self, journal: BaseModel) -> Artifact:
-        what = "What the rollout remembers, for the next run to go on from."
-        return Artifact(type="journal", key=self._key, description=what, data=journal.model_dump(mode="json"))
+        self._sheet.write(journal.model_dump_json(), _WHAT)
 
 
-def _content(found: Any) -> Any:
-    data = found.data if isinstance(found, Kept) else None
-    return json.loads(data) if isinstance(data, str) else data
+def latest(key: str) -> Artifact | None:
+    """Give the artifact of this key that was written last, by whichever run."""
+    mine = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+    found = line().read_artifacts(artifact_filter=mine, sort=ArtifactSort.UPDATED_DESC, limit=1)
+    return found[0] if found else None

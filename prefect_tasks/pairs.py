@@ -126,7 +126,7 @@ async def aanswer(ask: Ask[T]) -> T:
     """Await the same."""
     block, watch = await _aopened(ask.credentials), within_run(ask.watch)
     async with block.get_async_client(
-        on_report=watch.asee, on_save=watch.akeep, on_orders=watch.aorders
+        on_report=watch.see, on_save=watch.keep, on_orders=watch.aorders
     ) as client:
         host = client.settings.host
         async with watch.aguard(host):

@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
-from prefect import get_client, runtime, suspend_flow_run
+from prefect import runtime, suspend_flow_run
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 
-from prefect_tasks.gates import NEITHER, Answer
+from prefect_tasks.forms import NEITHER, Answer
 from prefect_tasks.held import HeldError
+from prefect_tasks.line import line
 
 __all__ = ["rang", "suspend"]
 
@@ -41,23 +42,21 @@ def rang() -> str | None:
     if tag is None:
         return None
     run_id, _, key = tag.removeprefix(_ALARM).partition(":")
-    with get_client(sync_client=True) as client:
-        run: FlowRun = client.read_flow_run(UUID(run_id))
-        if run.state is None or not run.state.is_paused() or run.state.state_details.pause_key != key:
-            return f"{run.name!r} goes on already: nobody is to be woken."
-        asks = bool(run.state.state_details.run_input_keyset)
-        client.resume_flow_run(run.id, {"decision": NEITHER} if asks else None)
+    run: FlowRun = line().read_flow_run(UUID(run_id))
+    if run.state is None or not run.state.is_paused() or run.state.state_details.pause_key != key:
+        return f"{run.name!r} goes on already: nobody is to be woken."
+    asks = bool(run.state.state_details.run_input_keyset)
+    line().resume_flow_run(run.id, {"decision": NEITHER} if asks else None)
     return f"Woke {run.name!r}: its time has come."
 
 
 def _set_alarm(held: HeldError, at: int) -> None:
     when = datetime.fromtimestamp(at, UTC) + _LATE
-    with get_client(sync_client=True) as client:
-        client.create_flow_run_from_deployment(
-            UUID(runtime.deployment.id),
-            parameters=dict(client.read_flow_run(UUID(runtime.flow_run.id)).parameters),
-            state=Scheduled(scheduled_time=when),
-            name=f"alarm {held.question.service} {held.question.gate}",
-            tags=[f"{_ALARM}{runtime.flow_run.id}:{held.key}"],
-            idempotency_key=f"{runtime.flow_run.id}:{held.key}",
-        )
+    line().create_flow_run_from_deployment(
+        UUID(runtime.deployment.id),
+        parameters=dict(line().read_flow_run(UUID(runtime.flow_run.id)).parameters),
+        state=Scheduled(scheduled_time=when),
+        name=f"alarm {held.question.service} {held.question.gate}",
+        tags=[f"{_ALARM}{runtime.flow_run.id}:{held.key}"],
+        idempotency_key=f"{runtime.flow_run.id}:{held.key}",
+    )

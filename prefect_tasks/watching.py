@@ -1,7 +1,7 @@
 """Telling a run's log and page how a call goes, while it goes.
 
-A picture is never worth a rollout: when Prefect's API fails to take an artifact, the log says so and the
-rollout goes on.
+A picture is never worth a rollout: it does not wait for Prefect's API, and when that fails to take something, the
+log says so and the rollout goes on.
 """
 
 from __future__ import annotations
@@ -9,26 +9,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
-from uuid import UUID
 
 import anyio.to_thread
-from prefect import artifacts, runtime
-from prefect.exceptions import MissingContextError
-from prefect.logging import get_logger, get_run_logger
+from prefect import runtime
 from pydantic import BaseModel
 
 from anyservice_core.rollout import Event, Kind, RolloutReport
 from prefect_tasks import gates, locks, news
+from prefect_tasks.forgiving import forgiving, run_log
 from prefect_tasks.memory import Memory
 from prefect_tasks.naming import journal_key, lock_name
+from prefect_tasks.page import Page
 from prefect_tasks.promotion import record
-from prefect_tasks.reporting import Exhibit, Link, Story, Text, Verdicts, Weight, slug
+from prefect_tasks.reporting import Story
 
 __all__ = ["RolloutWatch", "Watch", "within_run"]
 
 
 class Watch:
-    """Writes what a client reports to the run's log, one line an event."""
+    """Writes what a client reports to the run's log, one line an event.
+
+    What may take a while has a twin to await; the rest only notes things, and both kinds of clients call it.
+    """
 
     @contextmanager
     def guard(self, console: str) -> Iterator[None]:  # noqa: ARG002
@@ -48,16 +50,11 @@ class Watch:
 
     def see(self, event: Any) -> None:
         """Take in one event."""
-        self._log(event)
-
-    async def asee(self, event: Any) -> None:
-        """Take in one event."""
-        self._log(event)
+        trouble = isinstance(event, Event) and event.kind in {Kind.TROUBLE, Kind.ROLLING_BACK}
+        log = run_log()
+        (log.warning if trouble else log.info)("%s", event)
 
     def keep(self, key: str, value: BaseModel) -> None:
-        """Take in what a later call may want to know."""
-
-    async def akeep(self, key: str, value: BaseModel) -> None:
         """Take in what a later call may want to know."""
 
     def orders(self, key: str) -> Iterable[Any]:  # noqa: ARG002
@@ -74,14 +71,9 @@ class Watch:
     async def aend(self, outcome: object, console: str) -> None:
         """Take in what the call gave or raised; ``console`` is the control plane's host."""
 
-    def _log(self, event: Any) -> None:
-        trouble = isinstance(event, Event) and event.kind in {Kind.TROUBLE, Kind.ROLLING_BACK}
-        log = _logger()
-        (log.warning if trouble else log.info)("%s", event)
-
 
 class RolloutWatch(Watch):
-    """Also shows a rollout's artifacts on the run's page, and remembers it in one: ``journal`` is the last run's.
+    """Also shows a rollout on the run's page, and remembers it there: ``journal`` is the last run's.
 
     It emits events, holds the lock of the service, and is where the rollout asks people and is told.
     """
@@ -90,146 +82,72 @@ class RolloutWatch(Watch):
         self.journal: Any = None
         self._service = service
         self._story = story or Story()
-        self._memory = Memory("")
-        self._bar: UUID | None = None
+        self._page = Page(service)
+        self._memory: Memory | None = None
         self._desk = gates.the_desk()
 
     @contextmanager
     def guard(self, console: str) -> Iterator[None]:
-        memory = journal_key(self._service, console)
-        with locks.only_one(self._service, lock_name(self._service, console), memory, _logger()):
+        with locks.only_one(*self._lock(console)):
             yield
 
     @asynccontextmanager
     async def aguard(self, console: str) -> AsyncIterator[None]:
-        memory = journal_key(self._service, console)
-        async with locks.aonly_one(self._service, lock_name(self._service, console), memory, _logger()):
+        async with locks.aonly_one(*self._lock(console)):
             yield
 
+    def _lock(self, console: str) -> tuple[str, str, str]:
+        return self._service, lock_name(self._service, console), journal_key(self._service, console)
+
     def begin(self, console: str) -> None:
-        self._memory = Memory(journal_key(self._service, console))
-        with _forgiving():
+        self._memory = self._memory or Memory(journal_key(self._service, console))
+        with forgiving():
             self.journal = self._memory.recall()
         self._desk.begin(self.journal)
 
     async def abegin(self, console: str) -> None:
-        self._memory = Memory(journal_key(self._service, console))
-        with _forgiving():
-            self.journal = await self._memory.arecall()
-        self._desk.begin(self.journal)
+        await anyio.to_thread.run_sync(self.begin, console)
 
     def see(self, event: Any) -> None:
-        self._tell(event)
-        self._show(self._story.hear(event))
-
-    async def asee(self, event: Any) -> None:
-        self._tell(event)
-        await self._ashow(self._story.hear(event))
-
-    def _tell(self, event: Any) -> None:
-        self._log(event)
+        super().see(event)
         self._desk.hear(event)
-        with _forgiving():
+        with forgiving():
             news.announce(event)
+        self._page.show(self._story.hear(event))
 
     def keep(self, key: str, value: BaseModel) -> None:  # noqa: ARG002
-        with _forgiving():
-            self._memory.keep(value)
-        self._desk.hold(value)
-
-    async def akeep(self, key: str, value: BaseModel) -> None:  # noqa: ARG002
-        with _forgiving():
-            await self._memory.akeep(value)
+        if self._memory is not None:
+            self._page.keep(self._memory, value)
+        if (held := self._desk.holds(value)) is not None:
+            raise held
 
     def orders(self, key: str) -> Iterable[Any]:  # noqa: ARG002
-        with _forgiving():
-            self._desk.look()
+        if self._desk.is_due:
+            self._look()
         return self._desk.orders
 
     async def aorders(self, key: str) -> Iterable[Any]:  # noqa: ARG002
-        with _forgiving():
-            await anyio.to_thread.run_sync(self._desk.look)
+        if self._desk.is_due:
+            await anyio.to_thread.run_sync(self._look)
         return self._desk.orders
 
+    def _look(self) -> None:
+        with forgiving():
+            self._desk.look()
+
     def end(self, outcome: object, console: str) -> None:
-        with _forgiving():
+        with forgiving():
             self._desk.close()
-        self._show(self._story.end(outcome, console))
-        self._record(outcome, console)
+        self._page.show(self._story.end(outcome, console))
+        if isinstance(outcome, RolloutReport):
+            with forgiving():
+                record(outcome, console)
+        self._page.finish()
 
     async def aend(self, outcome: object, console: str) -> None:
-        with _forgiving():
-            await anyio.to_thread.run_sync(self._desk.close)
-        await self._ashow(self._story.end(outcome, console))
-        self._record(outcome, console)
-
-    def _record(self, outcome: object, console: str) -> None:
-        if isinstance(outcome, RolloutReport):
-            with _forgiving():
-                record(outcome, console)
-
-    def _show(self, exhibits: Iterable[Exhibit]) -> None:
-        with _forgiving():
-            for exhibit, function, arguments in self._calls(exhibits):
-                self._hold(exhibit, getattr(artifacts, function)(**arguments))
-
-    async def _ashow(self, exhibits: Iterable[Exhibit]) -> None:
-        with _forgiving():
-            for exhibit, function, arguments in self._calls(exhibits):
-                self._hold(exhibit, await getattr(artifacts, f"a{function}")(**arguments))
-
-    def _calls(self, exhibits: Iterable[Exhibit]) -> Iterator[tuple[Exhibit, str, dict[str, Any]]]:
-        """What to ask of ``prefect.artifacts``."""
-        for exhibit in exhibits:
-            yield exhibit, *self._call(exhibit)
-
-    def _call(self, exhibit: Exhibit) -> tuple[str, dict[str, Any]]:
-        key = f"rollout-{slug(exhibit.service)}"
-        match exhibit:
-            case Weight(_, percent, text) if self._bar:
-                return "update_progress_artifact", {
-                    "artifact_id": self._bar,
-                    "progress": percent,
-                    "description": text,
-                }
-            case Weight(_, percent, text):
-                return "create_progress_artifact", {
-                    "key": f"{key}-weight",
-                    "progress": percent,
-                    "description": text,
-                }
-            case Verdicts(service, rows):
-                what = f"What was measured in the rollout of {service}"
-                return "create_table_artifact", {
-                    "key": f"{key}-verdicts",
-                    "table": [*rows],
-                    "description": what,
-                }
-            case Link(service, url):
-                return "create_link_artifact", {"key": f"{key}-service", "link": url, "link_text": service}
-            case Text(_, markdown):
-                return "create_markdown_artifact", {"key": f"{key}-report", "markdown": markdown}
-
-    def _hold(self, exhibit: Exhibit, made: UUID) -> None:
-        if isinstance(exhibit, Weight):
-            self._bar = made
+        await anyio.to_thread.run_sync(self.end, outcome, console)
 
 
 def within_run(watch: Watch) -> Watch:
     """Give ``watch``, or a plain one outside of a run: there is no page to show anything on."""
     return watch if runtime.task_run.id or runtime.flow_run.id else Watch()
-
-
-@contextmanager
-def _forgiving() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001
-        _logger().warning("Prefect did not take it, the call goes on: %s: %s", type(error).__name__, error)
-
-
-def _logger() -> Any:
-    try:
-        return get_run_logger()
-    except MissingContextError:
-        return get_logger("anyservice")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import pytest
@@ -17,21 +16,21 @@ from prefect_tasks.naming import journal_key, lock_name
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(240), pytest.mark.usefixtures("prefect_server")]
 
-LOG = logging.getLogger("test")
 HOST = "http://plane.test"
 APPLY = "PUT /api/v2/services-v2/apply"
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "PATIENCE_S", 4.0)
+    monkeypatch.setattr(locks, "PATIENCE_S", 2.0)
+    monkeypatch.setattr(locks, "LOOK_EVERY_S", 0.5)
 
 
 @flow(name="holder", flow_run_name="the one that holds it")
 def held(service: str, try_it: Callable[[], object]) -> None:
     """Another rollout of the service, in the midst of which something is tried."""
     memory = journal_key(service, HOST)
-    with locks.only_one(service, lock_name(service, HOST), memory, LOG):
+    with locks.only_one(service, lock_name(service, HOST), memory):
         Memory(memory).keep(Journal(rollout_key="another", version_name="v9"))
         try_it()
 
@@ -80,7 +79,7 @@ def test_two_services_do_not_wait_for_each_other(service: str) -> None:
     assert len({other, lock_name(service, HOST), lock_name(service, "http://elsewhere")}) == 3
 
     def too() -> None:
-        with locks.only_one("b", other, "nobody", LOG):
+        with locks.only_one("b", other, "nobody"):
             return
 
     held(service, too)
@@ -94,7 +93,7 @@ async def test_asynchronous_rollouts_take_the_same_lock(
     credentials: AnyserviceCredentials,
 ) -> None:
     """Both colours keep each other out."""
-    async with locks.aonly_one(service, lock_name(service, HOST), "nobody", LOG):
+    async with locks.aonly_one(service, lock_name(service, HOST), "nobody"):
         with pytest.raises(ConflictError, match="another rollout"):
             await aio.rollout(config("v2"), plan, credentials=credentials)
 
@@ -102,7 +101,7 @@ async def test_asynchronous_rollouts_take_the_same_lock(
 def test_the_limit_is_made_on_demand_and_lets_one_in(service: str) -> None:
     """Nobody has to set up anything in Prefect."""
     with (
-        locks.only_one(service, lock_name(service, HOST), "nobody", LOG),
+        locks.only_one(service, lock_name(service, HOST), "nobody"),
         get_client(sync_client=True) as client,
     ):
         limit = client.read_global_concurrency_limit_by_name(lock_name(service, HOST))

@@ -1,0 +1,145 @@
+"""Two hundred rollouts at once in one process: by the core alone, and as tasks of one Prefect flow, in turn.
+
+    python benchmarks/prefect_at_once.py [rollouts at once, 200]
+
+Each has a plane of its own in memory, whose clock does not wait, so what is measured is the work. A real rollout
+waits for minutes at each step; here all its work comes in a few seconds, and that of all others too. Prefect's own
+server runs beside it on SQLite, as in a test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="anyservice-bench-"))
+os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
+os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
+
+import httpx
+from prefect import flow
+from prefect.settings import PREFECT_API_URL
+from prefect.testing.utilities import prefect_test_harness
+from pydantic import PrivateAttr
+
+from anyservice_core import AsyncClient, Client, RolloutPlan, ServiceConfig
+from anyservice_core.testing import FakePlane
+from prefect_tasks import AnyserviceCredentials, aio
+
+PLAN = RolloutPlan.parse({"steps": [5, 25, 50], "bake": "1m"})
+BUDGET_S = 240.0
+ASKED: Counter[str] = Counter()
+
+
+class InMemory(AnyserviceCredentials):
+    """Credentials for a plane in memory."""
+
+    _block_type_name = "Anyservice Benchmark Plane"
+    _block_type_slug = "anyservice-benchmark-plane"
+    _plane: FakePlane = PrivateAttr()
+
+    def get_client(self, **options: Any) -> Client:
+        return self._plane.client(**options)
+
+    def get_async_client(self, **options: Any) -> AsyncClient:
+        return self._plane.async_client(**options)
+
+
+def config(number: int, version: str) -> ServiceConfig:
+    name = f"service-{number}"
+    return ServiceConfig(name=name, version_name=version, applications=[{"import_path": "main:app"}])
+
+
+def staged(number: int) -> InMemory:
+    """A plane of its own with a service on it."""
+    block = InMemory()
+    block._plane = FakePlane()  # noqa: SLF001
+    with block.get_client() as client:
+        client.deploy(config(number, "v1"))
+        client.wait(f"service-{number}")
+    return block
+
+
+async def alone(blocks: list[InMemory]) -> None:
+    async def one(number: int, block: InMemory) -> None:
+        async with block.get_async_client() as client:
+            await client.rollout(config(number, "v2"), PLAN)
+
+    await asyncio.gather(*(one(number, block) for number, block in enumerate(blocks)))
+
+
+@flow
+async def many(blocks: list[Any]) -> None:
+    calls = (aio.rollout(config(n, "v2"), PLAN, credentials=block) for n, block in enumerate(blocks))
+    await asyncio.gather(*calls)
+
+
+def rss_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def measured(call: Callable[[list[InMemory]], Any], count: int) -> tuple[float, float, float]:
+    """Seconds, seconds of this process's CPU, and MiB that it grew by."""
+    blocks = [staged(number) for number in range(count)]
+    gc.collect()
+    before, began, cpu = rss_mib(), time.perf_counter(), time.process_time()
+    asyncio.run(call(blocks))
+    return time.perf_counter() - began, time.process_time() - cpu, rss_mib() - before
+
+
+def count_requests() -> None:
+    """Count what is asked of Prefect's API, by whichever client in this process."""
+    place = urlsplit(str(PREFECT_API_URL.value())).netloc
+
+    def note(request: httpx.Request) -> None:
+        if request.url.netloc.decode() == place:
+            kind = next((part for part in request.url.path.split("/")[2:] if part != "v2"), "")
+            ASKED[f"{request.method} {kind}"] += 1
+
+    send, asend = httpx.Client.send, httpx.AsyncClient.send
+
+    def counted(self: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        note(request)
+        return send(self, request, **options)
+
+    async def acounted(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
+        note(request)
+        return await asend(self, request, **options)
+
+    httpx.Client.send, httpx.AsyncClient.send = counted, acounted  # type: ignore[method-assign]
+
+
+def main(count: int = 200) -> None:
+    logging.disable(logging.CRITICAL)
+    began = time.monotonic()
+    with prefect_test_harness(server_startup_timeout=180):
+        measured(many, 2)  # imports, connections, the deployment's tables
+        count_requests()
+        rounds: list[tuple[tuple[float, float, float], tuple[float, float, float]]] = []
+        while not rounds or (time.monotonic() - began) * (len(rounds) + 1) / len(rounds) < BUDGET_S:
+            rounds.append((measured(alone, count), measured(many, count)))
+    core, whole = min(rounds)[0], min(one[1] for one in rounds)
+    print(f"{count} rollouts of three steps at once in one process, best of {len(rounds)} rounds")
+    for name, (seconds, cpu_s, mib) in {"by the core alone": core, "as tasks of a flow": whole}.items():
+        each = seconds / count * 1000
+        print(f"{name:20}{seconds:7.1f} s {cpu_s:7.1f} s CPU {each:6.0f} ms each {mib:7.0f} MiB more")
+    asked = sum(ASKED.values()) / count / len(rounds)
+    print(f"ratio {whole[0] / core[0]:.1f}; {asked:.1f} requests per rollout to Prefect's API:")
+    for kind, times in ASKED.most_common(8):
+        print(f"    {times / count / len(rounds):5.1f} {kind}")
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in sys.argv[1:]))
