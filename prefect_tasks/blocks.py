@@ -10,9 +10,10 @@ from pydantic import Field, SecretStr
 
 from anyservice_core import AsyncClient, Client, ConfigError
 
-__all__ = ["DOCS", "AnyserviceCredentials", "Credentials"]
+__all__ = ["DOCS", "LOGO", "AnyserviceCredentials", "Credentials"]
 
 DOCS: Final = "https://docs.anyscale.com/reference/service-api"
+LOGO: Final = "https://github.com/ray-project.png?size=200"  # what is deployed are services of Ray Serve
 
 
 class AnyserviceCredentials(CredentialsBlock):
@@ -35,6 +36,13 @@ class AnyserviceCredentials(CredentialsBlock):
     _block_type_name = "Anyservice Credentials"
     _block_type_slug = "anyservice-credentials"
     _documentation_url = DOCS  # type: ignore[assignment]  # Prefect keeps it as text
+    _logo_url = LOGO  # type: ignore[assignment]
+    # For the UI, which breaks lines where the docstring does.
+    _description = (
+        "Where services are deployed, and as whom. Every field may stay empty: host, token, cloud and project are "
+        "then found in the process that runs the flow, in its environment (`ANYSERVICE_HOST`, `ANYSCALE_CLI_TOKEN`, "
+        "...), in `~/.anyscale/credentials.json`, or at the plane on that machine."
+    )
 
     host: str | None = Field(
         default=None,

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from anyservice_core import AnyserviceError, RolloutError, RolloutPlan, RolloutReport, ServiceConfig
 from anyservice_core.operations.relay import Relay
-from prefect_tasks.blocks import DOCS, AnyserviceCredentials
+from prefect_tasks.blocks import DOCS, LOGO, AnyserviceCredentials
 from prefect_tasks.naming import service_name
 from prefect_tasks.pairs import Ask, aanswer, answer
 from prefect_tasks.watching import RolloutWatch
@@ -39,6 +39,11 @@ class ServiceRollout(JobBlock[RolloutReport]):
     _block_type_name = "Anyservice Service Rollout"
     _block_type_slug = "anyservice-service-rollout"
     _documentation_url = DOCS  # type: ignore[assignment]  # Prefect keeps it as text
+    _logo_url = LOGO  # type: ignore[assignment]
+    _description = (
+        "A progressive rollout of a service: what to deploy, and the steps and metrics that decide on it. "
+        "`trigger()` deploys the canary, or finds the one of an earlier run, and gives a run that watches it."
+    )
 
     config: str | ServiceConfig = Field(description="The service: path of a YAML file, or its fields.")
     plan: str | RolloutPlan = Field(
