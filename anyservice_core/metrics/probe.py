@@ -48,7 +48,7 @@ class Expect(BaseModel):
 
     status: Annotated[
         tuple[Annotated[int, Field(ge=100, le=599)], Annotated[int, Field(ge=100, le=599)]],
-        BeforeValidator(_range),
+        BeforeValidator(_range, json_schema_input_type=int | tuple[int, int]),
     ] = (200, 299)
     latency_s: Seconds | None = None
     contains: str | None = None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 from prefect.exceptions import ParameterTypeError
 
 from anyservice_core import RolloutPlan, ServiceConfig
@@ -14,6 +18,7 @@ pytestmark = [pytest.mark.prefect]
 
 CONFIG = {"name": "recommender", "applications": [{"import_path": "main:app"}]}
 PLAN = {"steps": [5, 25], "bake": "15m"}
+YAML = re.compile(r"^```yaml[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def test_fields_become_models() -> None:
@@ -45,3 +50,22 @@ def test_a_mistake_is_told_once_and_in_its_own_words(parameters: dict[str, Any],
     said = str(caught.value)
     assert says in said
     assert "function-after" not in said
+
+
+def plans_on_the_pages() -> list[tuple[str, Any]]:
+    """Every plan that a page of the documentation shows."""
+    pages = (Path(__file__).parents[2] / "docs" / "howto").glob("*.md")
+    shown = [(page.stem, text) for page in pages for text in YAML.findall(page.read_text())]
+    return [(page, yaml.safe_load(text)["rollout"]) for page, text in shown if text.startswith("rollout:")]
+
+
+def test_the_form_takes_every_plan_that_the_pages_show() -> None:
+    """The server holds parameters against the form's schema: short forms that the plan takes must be in it."""
+    form = progressive_deploy.parameters.model_dump()
+    plans = plans_on_the_pages()
+    assert len(plans) >= 10
+    for page, plan in plans:
+        try:
+            jsonschema.validate({"config": "service.yaml", "plan": plan}, form)
+        except jsonschema.ValidationError as error:
+            raise AssertionError(f"{page}: {error.json_path}: {error.message}") from error
