@@ -14,7 +14,7 @@ from typing import Final
 FOLDER: Final = Path(__file__).parent
 sys.path.insert(0, str(Path(__file__).parent))
 
-from pages import api, cli, decisions, errors, lifecycle, plan, settings  # noqa: E402  # found by the line above
+from pages import api, cli, decisions, errors, lifecycle, plan, plane_api, settings  # noqa: E402  # found by the line above
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reference/api.md": api.page,
@@ -22,6 +22,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reference/errors.md": errors.page,
     "reference/settings.md": settings.page,
     "reference/plan.md": plan.page,
+    "reference/plane_api.md": plane_api.page,
     "explain/decisions.md": decisions.page,
     "images/decisions.svg": decisions.picture,
     "explain/lifecycle.md": lifecycle.page,

@@ -116,7 +116,8 @@ def prometheus(traffic: Iterable[TrafficWire]) -> str:
     ]
     for service in traffic:
         for version in service.versions:
-            named = {"service": service.name, "version": version.name, "version_id": version.version_id}
+            named = {"service": service.name, "project": service.project}
+            named |= {"version": version.name, "version_id": version.version_id}
             labels = ",".join(f'{key}="{_quoted(value)}"' for key, value in named.items())
             lines.append(f"anyservice_weight_percent{{{labels}}} {version.weight}")
             lines += [

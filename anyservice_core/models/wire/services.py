@@ -192,5 +192,6 @@ class TrafficWire(Wire):
 
     service_id: str
     name: str
+    project: str = ""
     at: float
     versions: list[VersionTraffic] = []

@@ -29,30 +29,30 @@ from anyservice_core.plane.names import Name
 from anyservice_core.plane.paging import Paged
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes, page
 
-__all__ = ["clouds"]
+__all__ = ["routes"]
 
-clouds = Routes()
+routes = Routes()
 
 
-@clouds.on("GET /api/v2/userinfo", answer=UserWire)
+@routes.on("GET /api/v2/userinfo", answer=UserWire)
 def _user(_: Desk, __: ApiRequest) -> Any:
     """Show whose token this is."""
     return catalog.USER
 
 
-@clouds.on("GET /ext/v0/clouds/default", answer=CloudWire)
+@routes.on("GET /ext/v0/clouds/default", answer=CloudWire)
 def _default(_: Desk, __: ApiRequest) -> Any:
     """Show the default cloud."""
     return catalog.CLOUD
 
 
-@clouds.on("GET /api/v2/clouds", "GET /ext/v0/clouds", query=Paged, answer=Page(CloudWire))
+@routes.on("GET /api/v2/clouds", "GET /ext/v0/clouds", query=Paged, answer=Page(CloudWire))
 def _list(desk: Desk, request: ApiRequest) -> ApiReply:
     """List clouds."""
     return request.asked.cut(desk.registry.clouds.all())  # type: ignore[no-any-return]
 
 
-@clouds.on("GET /api/v2/clouds/{cloud}", "GET /ext/v0/clouds/{cloud}", answer=CloudWire, refusals=(404,))
+@routes.on("GET /api/v2/clouds/{cloud}", "GET /ext/v0/clouds/{cloud}", answer=CloudWire, refusals=(404,))
 def _show(desk: Desk, _: ApiRequest, cloud: str) -> Any:
     """Show a cloud."""
     return desk.registry.clouds.get(cloud)
@@ -62,7 +62,7 @@ class _Called(Wire):
     name: str
 
 
-@clouds.on("POST /api/v2/clouds/find_by_name", body=_Called, answer=CloudWire, refusals=(404,))
+@routes.on("POST /api/v2/clouds/find_by_name", body=_Called, answer=CloudWire, refusals=(404,))
 def _by_name(desk: Desk, request: ApiRequest) -> Any:
     """Find a cloud by its name."""
     return _named(desk, request.body.name)
@@ -82,7 +82,7 @@ class _NewCloud(Wire):
     region: str = "local"
 
 
-@clouds.on("POST /api/v2/clouds", body=_NewCloud, answer=CloudWire, refusals=(409,))
+@routes.on("POST /api/v2/clouds", body=_NewCloud, answer=CloudWire, refusals=(409,))
 def _create(desk: Desk, request: ApiRequest) -> Any:
     """Add a cloud: another name for this machine, with a project and a compute config."""
     asked: _NewCloud = request.body
@@ -111,7 +111,7 @@ def _compute_of(cloud: CloudWire, now: datetime) -> ComputeTemplateWire:
     return catalog.COMPUTE.model_copy(update=changes)
 
 
-@clouds.on("DELETE /api/v2/clouds/{cloud}", refusals=(404, 409))
+@routes.on("DELETE /api/v2/clouds/{cloud}", refusals=(404, 409))
 def _delete(desk: Desk, _: ApiRequest, cloud: str) -> None:
     """Remove a cloud in which no service is left."""
     with desk.store.transaction():
@@ -131,7 +131,7 @@ def _delete(desk: Desk, _: ApiRequest, cloud: str) -> None:
 # ── the parts of a cloud, of which ours have none ───────────────────────────
 
 
-@clouds.on("GET /api/v2/clouds/{cloud}/resources", answer=Page(CloudResourceWire), refusals=(404,))
+@routes.on("GET /api/v2/clouds/{cloud}/resources", answer=Page(CloudResourceWire), refusals=(404,))
 def _resources(desk: Desk, _: ApiRequest, cloud: str) -> ApiReply:
     """List the resources of a cloud: none, since a machine has no parts."""
     desk.registry.clouds.get(cloud)
@@ -142,7 +142,7 @@ class _ResourceName(Wire):
     cloud_resource_name: Annotated[str, Field(min_length=1)]
 
 
-@clouds.on(
+@routes.on(
     "POST /api/v2/clouds/{cloud}/find_cloud_resource_by_name",
     query=_ResourceName,
     answer=CloudResourceWire,
@@ -160,12 +160,12 @@ class _Infra(Wire):
     deployment_infra: str
 
 
-@clouds.on("GET /api/v2/workos/deployment_infra", answer=_Infra)
+@routes.on("GET /api/v2/workos/deployment_infra", answer=_Infra)
 def _infra(_: Desk, __: ApiRequest) -> Any:
     """Show what the plane runs on, as far as official clients know such: for azure they send more."""
     return _Infra(deployment_infra="aws")
 
 
-@clouds.on("POST /api/v2/cli_usage")
+@routes.on("POST /api/v2/cli_usage")
 def _usage(_: Desk, __: ApiRequest) -> None:
     """Take what official commands tell of their use, and forget it."""

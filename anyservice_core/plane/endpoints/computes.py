@@ -16,9 +16,9 @@ from anyservice_core.plane.machine import check_fit, this_machine
 from anyservice_core.plane.names import Name
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes, page
 
-__all__ = ["computes"]
+__all__ = ["routes"]
 
-computes = Routes()
+routes = Routes()
 _MOST: Final = 50
 _MOST_ANONYMOUS: Final = 500
 
@@ -28,7 +28,7 @@ class _OfCloud(Wire):
     cloud_resource_id: str | None = None
 
 
-@computes.on(
+@routes.on(
     "GET /ext/v0/cluster_computes/default", query=_OfCloud, answer=ComputeTemplateWire, refusals=(404,)
 )
 def _default(desk: Desk, request: ApiRequest) -> Any:
@@ -37,7 +37,7 @@ def _default(desk: Desk, request: ApiRequest) -> Any:
     return desk.registry.computes.get(cloud.id.replace("cld_", "cpt_"))
 
 
-@computes.on(
+@routes.on(
     "GET /ext/v0/cluster_computes/{compute}",
     "GET /api/v2/compute_templates/{compute}",
     answer=ComputeTemplateWire,
@@ -55,7 +55,7 @@ class _Search(NameSearch):
     version: Whole | None = None
 
 
-@computes.on(
+@routes.on(
     "POST /api/v2/compute_templates/search",
     "POST /ext/v0/cluster_computes/search",
     body=_Search,
@@ -91,7 +91,7 @@ class _NewCompute(Wire):
     project_id: str | None = None
 
 
-@computes.on(
+@routes.on(
     "POST /api/v2/compute_templates",
     "POST /ext/v0/cluster_computes",
     body=_NewCompute,
@@ -140,7 +140,7 @@ def _make_room(desk: Desk) -> None:
         desk.registry.computes.remove(*[id for id in unnamed if id not in used][: _MOST_ANONYMOUS // 2])
 
 
-@computes.on(
+@routes.on(
     "POST /api/v2/compute_templates/{compute}/archive", answer=ComputeTemplateWire, refusals=(404, 409)
 )
 def _archive(desk: Desk, _: ApiRequest, compute: str) -> Any:

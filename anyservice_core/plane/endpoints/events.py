@@ -15,9 +15,9 @@ from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes
 from anyservice_core.plane.state import Service
 from anyservice_core.plane.store import KEEP_EVENTS, Event
 
-__all__ = ["events"]
+__all__ = ["routes"]
 
-events = Routes()
+routes = Routes()
 _ORIGINS: Final = {
     "router": "ALB",
     "version": "SERVICE_VERSION",
@@ -63,7 +63,7 @@ class _EventWire(Wire):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
-@events.on(
+@routes.on(
     "GET /api/v2/services-v2/{service}/events",
     "GET /api/v2/events/service/{service}/events",
     query=_Listed,

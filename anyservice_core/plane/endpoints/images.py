@@ -22,13 +22,13 @@ from anyservice_core.plane.names import Name
 from anyservice_core.plane.paging import Paged
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes, page
 
-__all__ = ["images"]
+__all__ = ["routes"]
 
-images = Routes()
+routes = Routes()
 _MOST: Final = 50
 
 
-@images.on("GET /ext/v0/cluster_environment_builds/default", answer=BuildWire)
+@routes.on("GET /ext/v0/cluster_environment_builds/default", answer=BuildWire)
 def _default(_: Desk, __: ApiRequest) -> Any:
     """Show what versions run in, whatever image is asked for: this plane's own Python."""
     return catalog.BUILD
@@ -39,7 +39,7 @@ class _Builds(Paged):
     desc: bool = False
 
 
-@images.on("GET /ext/v0/cluster_environment_builds", query=_Builds, answer=Page(BuildWire))
+@routes.on("GET /ext/v0/cluster_environment_builds", query=_Builds, answer=Page(BuildWire))
 def _builds(desk: Desk, request: ApiRequest) -> ApiReply:
     """List the builds of an image, the oldest first unless asked otherwise."""
     asked: _Builds = request.asked
@@ -51,19 +51,19 @@ def _builds(desk: Desk, request: ApiRequest) -> ApiReply:
     return asked.cut(found[::-1] if asked.desc else found)
 
 
-@images.on("GET /ext/v0/cluster_environment_builds/{build}", answer=BuildWire, refusals=(404,))
+@routes.on("GET /ext/v0/cluster_environment_builds/{build}", answer=BuildWire, refusals=(404,))
 def _build(desk: Desk, _: ApiRequest, build: str) -> Any:
     """Show a build."""
     return desk.registry.builds.get(build)
 
 
-@images.on("GET /ext/v0/cluster_environments/{environment}", answer=ClusterEnvironmentWire, refusals=(404,))
+@routes.on("GET /ext/v0/cluster_environments/{environment}", answer=ClusterEnvironmentWire, refusals=(404,))
 def _environment(desk: Desk, _: ApiRequest, environment: str) -> Any:
     """Show an image, which is what builds are builds of."""
     return desk.registry.environments.get(environment)
 
 
-@images.on(
+@routes.on(
     "POST /ext/v0/cluster_environments/search",
     body=NameSearch,
     bare=True,
@@ -80,7 +80,7 @@ class _NewEnvironment(Wire):
     anonymous: bool = False
 
 
-@images.on(
+@routes.on(
     "POST /ext/v0/cluster_environments", body=_NewEnvironment, answer=ClusterEnvironmentWire, refusals=(409,)
 )
 def _create_environment(desk: Desk, request: ApiRequest) -> Any:
@@ -107,15 +107,14 @@ class _NewBuild(Wire):
     ray_version: str | None = None
 
 
-@images.on("POST /ext/v0/cluster_environment_builds", body=_NewBuild, answer=BuildOperation, refusals=(404,))
+@routes.on("POST /ext/v0/cluster_environment_builds", body=_NewBuild, answer=BuildOperation, refusals=(404,))
 def _create_build(desk: Desk, request: ApiRequest) -> Any:
     """Record a build of a containerfile; it is done at once, since nothing is built."""
     asked: _NewBuild = request.body
     with desk.store.transaction():
         of = desk.registry.environments.get(asked.cluster_environment_id)
-        earlier = [one for one in desk.registry.builds.all() if one.cluster_environment_id == of.id]
         given = asked.model_dump(exclude={"cluster_environment_id"})
-        build = _recorded(desk, of, revision=len(earlier) + 1, is_byod=asked.containerfile is None, **given)
+        build = _recorded(desk, of, is_byod=asked.containerfile is None, **given)
     return BuildOperation(id=new_id("op_"), completed=True, cluster_environment_build_id=build.id)
 
 
@@ -123,10 +122,11 @@ class _ImageUri(Wire):
     image_uri: Annotated[str, Field(min_length=1, max_length=1000)]
     registry_login_secret: str | None = Field(default=None, repr=False)
     ray_version: str | None = None
+    cluster_env_name: Name | None = None
     cloud_id: str | None = None
 
 
-@images.on("POST /api/v2/builds/get_or_create_build_from_image_uri", body=_ImageUri, answer=BuildWire)
+@routes.on("POST /api/v2/builds/get_or_create_build_from_image_uri", body=_ImageUri, answer=BuildWire)
 def _of_uri(desk: Desk, request: ApiRequest) -> Any:
     """Record an image by where it is; one that is known already is given again."""
     asked: _ImageUri = request.body
@@ -139,17 +139,23 @@ def _of_uri(desk: Desk, request: ApiRequest) -> Any:
         same = desk.registry.builds.first(lambda one: one.is_byod and given.items() <= vars(one).items())
         if same is not None:
             return same
-        of = _named(desk, f"image-{new_id('', 8)}", anonymous=True)
-        return _recorded(desk, of, revision=1, is_byod=True, **given)
+        of = desk.registry.environments.first(lambda one: one.name == asked.cluster_env_name)
+        if of is None:
+            of = _named(
+                desk, asked.cluster_env_name or f"image-{new_id('', 8)}", anonymous=not asked.cluster_env_name
+            )
+        return _recorded(desk, of, is_byod=True, **given)
 
 
 def _recorded(desk: Desk, of: ClusterEnvironmentWire, **fields: Any) -> BuildWire:
     now = moment(desk.clock())
+    revision = 1 + sum(one.cluster_environment_id == of.id for one in desk.registry.builds.all())
     template = of.model_dump(mode="json", exclude={"anonymous", "is_default"})
     whose = {
         "cluster_environment_id": of.id,
         "application_template_id": of.id,
         "application_template": template,
     }
-    changes = {"id": new_id("bld_"), "created_at": now, "last_modified_at": now, **whose, **fields}
+    times = {"created_at": now, "last_modified_at": now}
+    changes = {"id": new_id("bld_"), "revision": revision, **times, **whose, **fields}
     return desk.registry.builds.add(catalog.BUILD.model_copy(update=changes))

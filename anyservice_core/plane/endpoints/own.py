@@ -11,9 +11,9 @@ from anyservice_core.plane.desk import Desk
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Routes, Text
 from anyservice_core.plane.state import Service
 
-__all__ = ["own"]
+__all__ = ["routes"]
 
-own = Routes()
+routes = Routes()
 
 
 class _Noted(Wire):
@@ -27,7 +27,7 @@ class _Noted(Wire):
     version_id: str | None = None
 
 
-@own.on("GET /plane/v1/services/{service}/traffic", answer=TrafficWire, refusals=(404,))
+@routes.on("GET /plane/v1/services/{service}/traffic", answer=TrafficWire, refusals=(404,))
 def _traffic(desk: Desk, _: ApiRequest, service: str) -> Any:
     """Show what the router counted for each version of a service."""
     return _traffic_of(desk, desk.find(service))
@@ -38,6 +38,7 @@ def _traffic_of(desk: Desk, service: Service) -> TrafficWire:
     return TrafficWire(
         service_id=service.id,
         name=service.name,
+        project=desk.registry.projects.get(service.project_id).name,
         at=desk.clock(),
         versions=[
             VersionTraffic(version_id=v.id, name=v.name, weight=v.weight, **totals.get(v.id, {}))
@@ -46,13 +47,13 @@ def _traffic_of(desk: Desk, service: Service) -> TrafficWire:
     )
 
 
-@own.on("GET /plane/v1/services/{service}/events", answer=list[_Noted], refusals=(404,))
+@routes.on("GET /plane/v1/services/{service}/events", answer=list[_Noted], refusals=(404,))
 def _events(desk: Desk, _: ApiRequest, service: str) -> Any:
     """Show the newest hundred lines of a service's record, oldest first."""
     return [vars(event) for event in desk.store.events(desk.find(service).id)]
 
 
-@own.on("GET /metrics", answer=Text())
+@routes.on("GET /metrics", answer=Text())
 def _metrics(desk: Desk, _: ApiRequest) -> ApiReply:
     """Show traffic and weights of all services to Prometheus."""
     return ApiReply(200, listing.prometheus(_traffic_of(desk, service) for service in desk.store.living()))

@@ -18,9 +18,9 @@ from anyservice_core.plane.names import Name
 from anyservice_core.plane.paging import Paged
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes, page
 
-__all__ = ["projects"]
+__all__ = ["routes"]
 
-projects = Routes()
+routes = Routes()
 _MOST: Final = 50
 
 
@@ -28,7 +28,7 @@ class _OfCloud(Wire):
     parent_cloud_id: str = catalog.CLOUD.id
 
 
-@projects.on(
+@routes.on(
     "GET /ext/v0/projects/default_project",
     "GET /api/v2/projects/default_project",
     query=_OfCloud,
@@ -50,7 +50,7 @@ class _Listed(Paged):
     sort_order: Literal["ASC", "DESC"] = "ASC"
 
 
-@projects.on("GET /api/v2/projects", "GET /ext/v0/projects", query=_Listed, answer=Page(ProjectWire))
+@routes.on("GET /api/v2/projects", "GET /ext/v0/projects", query=_Listed, answer=Page(ProjectWire))
 def _list(desk: Desk, request: ApiRequest) -> ApiReply:
     """List projects."""
     asked: _Listed = request.asked
@@ -73,7 +73,7 @@ class _Called(Wire):
     name: Annotated[str, Field(min_length=1)]
 
 
-@projects.on("GET /api/v2/projects/find_by_name", query=_Called, answer=Page(ProjectWire))
+@routes.on("GET /api/v2/projects/find_by_name", query=_Called, answer=Page(ProjectWire))
 def _by_name(desk: Desk, request: ApiRequest) -> ApiReply:
     """List the projects of a name; each cloud may have one."""
     found = [one for one in desk.registry.projects.all() if one.name == request.asked.name]
@@ -84,7 +84,7 @@ class _Search(NameSearch):
     parent_cloud_id: Equals = Equals()
 
 
-@projects.on("POST /ext/v0/projects/search", body=_Search, bare=True, answer=Page(ProjectWire))
+@routes.on("POST /ext/v0/projects/search", body=_Search, bare=True, answer=Page(ProjectWire))
 def _search(desk: Desk, request: ApiRequest) -> ApiReply:
     """Search projects by name and cloud."""
     asked: _Search = request.body
@@ -93,7 +93,7 @@ def _search(desk: Desk, request: ApiRequest) -> ApiReply:
     return page(found[:_MOST], len(found))
 
 
-@projects.on(
+@routes.on(
     "GET /api/v2/projects/{project}", "GET /ext/v0/projects/{project}", answer=ProjectWire, refusals=(404,)
 )
 def _show(desk: Desk, _: ApiRequest, project: str) -> Any:
@@ -108,7 +108,7 @@ class _NewProject(Wire):
     cloud_id: str | None = None
 
 
-@projects.on(
+@routes.on(
     "POST /api/v2/projects",
     "POST /ext/v0/projects",
     body=_NewProject,
@@ -136,7 +136,7 @@ def _create(desk: Desk, request: ApiRequest) -> Any:
         return desk.registry.projects.add(catalog.PROJECT.model_copy(update=changes))
 
 
-@projects.on("DELETE /api/v2/projects/{project}", "DELETE /ext/v0/projects/{project}", refusals=(404, 409))
+@routes.on("DELETE /api/v2/projects/{project}", "DELETE /ext/v0/projects/{project}", refusals=(404, 409))
 def _delete(desk: Desk, _: ApiRequest, project: str) -> None:
     """Remove a project in which no service is left."""
     with desk.store.transaction():

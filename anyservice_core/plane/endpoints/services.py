@@ -19,9 +19,9 @@ from anyservice_core.plane.state import Service
 from anyservice_core.plane.store import Event
 from anyservice_core.plane.view import show
 
-__all__ = ["services"]
+__all__ = ["routes"]
 
-services = Routes()
+routes = Routes()
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _IMAGE: Final = (
     "image {image} is recorded and shown, and not run: without a container engine, this plane runs versions in its"
@@ -32,14 +32,14 @@ _IMAGE: Final = (
 # ── looking ─────────────────────────────────────────────────────────────────
 
 
-@services.on("GET /api/v2/services-v2", query=listing.Query, answer=Page(ServiceWire))
+@routes.on("GET /api/v2/services-v2", query=listing.Query, answer=Page(ServiceWire))
 def _list(desk: Desk, request: ApiRequest) -> ApiReply:
     """List services."""
     found = listing.select(desk.store, request.asked)
     return page([show(service) for service in found.page], found.total, found.next_token)
 
 
-@services.on("GET /api/v2/services-v2/{service}", answer=ServiceWire, refusals=(404,))
+@routes.on("GET /api/v2/services-v2/{service}", answer=ServiceWire, refusals=(404,))
 def _get(desk: Desk, _: ApiRequest, service: str) -> Any:
     """Show a service."""
     return show(desk.find(service))
@@ -48,7 +48,7 @@ def _get(desk: Desk, _: ApiRequest, service: str) -> Any:
 # ── deploying ───────────────────────────────────────────────────────────────
 
 
-@services.on("PUT /api/v2/services-v2/apply", body=ApplyService, answer=ServiceWire, refusals=(404, 409, 422))
+@routes.on("PUT /api/v2/services-v2/apply", body=ApplyService, answer=ServiceWire, refusals=(404, 409, 422))
 def _apply(desk: Desk, request: ApiRequest) -> Any:
     """Deploy a version: a new service, a rollout, another weight of one, or an update in place."""
     _check_apply(desk, request.body)
@@ -58,7 +58,7 @@ def _apply(desk: Desk, request: ApiRequest) -> Any:
     return show(service)
 
 
-@services.on(
+@routes.on(
     "PUT /api/v2/services-v2/apply_multi_version",
     body=Several,
     answer=ServiceWire,
@@ -134,7 +134,7 @@ def _check_apply(desk: Desk, wanted: ApplyService) -> None:
 # ── taking back and ending ──────────────────────────────────────────────────
 
 
-@services.on(
+@routes.on(
     "POST /api/v2/services-v2/{service}/rollback",
     "POST /ext/v0/services/{service}/rollback",
     body=RollbackService,
@@ -149,7 +149,7 @@ def _rollback(desk: Desk, request: ApiRequest, service: str) -> Any:
     return show(changed)
 
 
-@services.on(
+@routes.on(
     "POST /api/v2/services-v2/{service}/terminate",
     "POST /ext/v0/services/{service}/terminate",
     answer=ServiceWire,
@@ -160,7 +160,7 @@ def _terminate(desk: Desk, _: ApiRequest, service: str) -> Any:
     return show(desk.change(service, lambda s: terminate(s, desk.clock()), "terminate"))
 
 
-@services.on(
+@routes.on(
     "POST /api/v2/services-v2/{service}/archive",
     "POST /ext/v0/services/{service}/archive",
     refusals=(404, 409),
@@ -170,7 +170,7 @@ def _archive(desk: Desk, _: ApiRequest, service: str) -> None:
     desk.change(service, archive, "archive")
 
 
-@services.on("DELETE /api/v2/services-v2/{service}", refusals=(404, 409))
+@routes.on("DELETE /api/v2/services-v2/{service}", refusals=(404, 409))
 def _delete(desk: Desk, _: ApiRequest, service: str) -> None:
     """Remove a service that has ended, and the uploads that only it had."""
     with desk.store.transaction():

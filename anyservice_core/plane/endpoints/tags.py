@@ -14,9 +14,9 @@ from anyservice_core.plane.desk import Desk
 from anyservice_core.plane.routes import ApiRequest, Routes
 from anyservice_core.plane.state import Service
 
-__all__ = ["tags"]
+__all__ = ["routes"]
 
-tags = Routes()
+routes = Routes()
 Key: TypeAlias = Annotated[str, Field(min_length=1, max_length=256)]
 Value: TypeAlias = Annotated[str, Field(max_length=256)]
 
@@ -55,20 +55,20 @@ class _Untagged(Wire):
     deleted: int
 
 
-@tags.on("GET /api/v2/tags/resource", query=_Resource, answer=_Tags, refusals=(404,))
+@routes.on("GET /api/v2/tags/resource", query=_Resource, answer=_Tags, refusals=(404,))
 def _tags(desk: Desk, request: ApiRequest) -> Any:
     """Show the tags of a service."""
     return _shown(desk.find(request.asked.resource_id))
 
 
-@tags.on("PUT /api/v2/tags/resource", body=_Tagging, answer=_Tags, refusals=(404,))
+@routes.on("PUT /api/v2/tags/resource", body=_Tagging, answer=_Tags, refusals=(404,))
 def _tag(desk: Desk, request: ApiRequest) -> Any:
     """Set tags of a service; those that are not named stay."""
     asked: _Tagging = request.body
     return _shown(desk.change(asked.resource_id, lambda s: s.replace(tags={**s.tags, **asked.tags}), "tag"))
 
 
-@tags.on("DELETE /api/v2/tags/resource", body=_Untagging, answer=_Untagged, refusals=(404,))
+@routes.on("DELETE /api/v2/tags/resource", body=_Untagging, answer=_Untagged, refusals=(404,))
 def _untag(desk: Desk, request: ApiRequest) -> Any:
     """Take tags off a service."""
     asked: _Untagging = request.body

@@ -15,12 +15,12 @@ from anyservice_core.plane.routes import ApiRequest, Routes
 from anyservice_core.plane.state import Service
 from anyservice_core.plane.view import show
 
-__all__ = ["tokens"]
+__all__ = ["routes"]
 
-tokens = Routes()
+routes = Routes()
 
 
-@tokens.on(
+@routes.on(
     "POST /api/v2/services-v2/{service}/add_secondary_auth_token", answer=ServiceWire, refusals=(404, 409)
 )
 def _add_token(desk: Desk, _: ApiRequest, service: str) -> Any:
@@ -44,7 +44,7 @@ class _Named(BaseModel):
     auth_token: str | None = Field(default=None, repr=False)
 
 
-@tokens.on(
+@routes.on(
     "POST /api/v2/services-v2/{service}/delete_secondary_auth_token",
     query=_Named,
     answer=ServiceWire,

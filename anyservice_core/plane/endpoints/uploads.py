@@ -8,12 +8,12 @@ from anyservice_core.models.wire import PresignedWire, PresignRequest
 from anyservice_core.plane.desk import Desk
 from anyservice_core.plane.routes import ApiRequest, Routes
 
-__all__ = ["uploads"]
+__all__ = ["routes"]
 
-uploads = Routes()
+routes = Routes()
 
 
-@uploads.on(
+@routes.on(
     "POST /api/v2/clouds/{cloud}/generate_cloud_data_bucket_presigned_url",
     body=PresignRequest,
     answer=PresignedWire,

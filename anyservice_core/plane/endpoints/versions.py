@@ -17,16 +17,16 @@ from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes
 from anyservice_core.plane.state import Service
 from anyservice_core.plane.view import show, show_version
 
-__all__ = ["versions"]
+__all__ = ["routes"]
 
-versions = Routes()
+routes = Routes()
 
 
 class _Listed(Paged):
     state_filter: list[str] = Field(default_factory=list, max_length=50)
 
 
-@versions.on(
+@routes.on(
     "GET /api/v2/services-v2/{service}/versions", query=_Listed, answer=Page(VersionWire), refusals=(404,)
 )
 def _versions(desk: Desk, request: ApiRequest, service: str) -> ApiReply:
@@ -38,7 +38,7 @@ def _versions(desk: Desk, request: ApiRequest, service: str) -> ApiReply:
     return asked.cut([show_version(v, v.weight) for v in living])
 
 
-@versions.on("GET /api/v2/services-v2/{service}/versions/{version}", answer=VersionWire, refusals=(404,))
+@routes.on("GET /api/v2/services-v2/{service}/versions/{version}", answer=VersionWire, refusals=(404,))
 def _version(desk: Desk, _: ApiRequest, service: str, version: str) -> Any:
     """Show a version, by its name or id."""
     found = desk.find(service)
@@ -61,7 +61,7 @@ class _Weights(Wire):
     versions: Annotated[list[_Weight], Field(min_length=1, max_length=20)]
 
 
-@versions.on(
+@routes.on(
     "PUT /api/v2/services-v2/{service}/update_weights",
     body=_Weights,
     answer=ServiceWire,
@@ -95,7 +95,7 @@ def _weighed(service: Service, asked: list[_Weight], now: float) -> Service:
     return service.replace(rollout=moved)
 
 
-@versions.on("POST /api/v2/services-v2/{service}/restart", answer=ServiceWire, refusals=(404, 409))
+@routes.on("POST /api/v2/services-v2/{service}/restart", answer=ServiceWire, refusals=(404, 409))
 def _restart(desk: Desk, _: ApiRequest, service: str) -> Any:
     """Start a service that has ended again, with what it served last."""
     return show(desk.change(service, lambda s: restart(s, desk.birth(s.project_id)), "restart"))
