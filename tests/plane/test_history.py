@@ -210,7 +210,7 @@ def test_how_long_answers_took_is_a_histogram(http, plane, service):
         plane._loop._ledger.enter([reading], seats)
     lines = http.get("/metrics").text.splitlines()
     found = [line for line in lines if line.startswith("anyservice_latency_seconds")]
-    label = f'service="svc",version="v1",version_id="{version}"'
+    label = f'service="svc",project="default",version="v1",version_id="{version}"'
     assert found == [
         f'anyservice_latency_seconds_bucket{{{label},le="0.005"}} 2',
         f'anyservice_latency_seconds_bucket{{{label},le="10"}} 6',
