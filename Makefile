@@ -1,7 +1,7 @@
 # Each target sets up all that it needs, on a bare machine with Python 3.11 and make, and costs
 # seconds when run again. Which environments there are, and why: CONTRIBUTING.md.
 
-.PHONY: demo test test-core test-real test-airflow test-airflow-e2e test-prefect test-prefect-e2e test-official check docs bench chaos lock clean
+.PHONY: demo test test-core test-real test-airflow test-airflow2 test-airflow-e2e test-prefect test-prefect-e2e test-official check docs bench chaos lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
@@ -13,6 +13,7 @@ unexport VIRTUAL_ENV
 UV := .tools/bin/uv
 DEV := .venv/bin
 PREFECT := .venv-prefect/bin
+AIRFLOW2 := .venv-airflow2/bin
 OFFICIAL := .venv-official/bin
 BENCH_S := 300
 SYNC = $(UV) pip sync --quiet --compile-bytecode --require-hashes
@@ -52,7 +53,7 @@ endef
 demo: .venv/ready
 	@$(DEV)/python -m dags_examples.demo
 
-test: test-core test-real test-airflow test-prefect test-official
+test: test-core test-real test-airflow test-airflow2 test-prefect test-official
 
 test-core: .venv/ready
 	$(PYTEST) $(BESIDE) worksteal -m "not real and not airflow and not prefect and not official"
@@ -63,6 +64,11 @@ test-real: .venv/ready
 
 test-airflow: .venv/ready
 	$(PYTEST) $(BESIDE) loadfile -m "airflow and not airflow_e2e"
+
+# The oldest Airflow that is supported. Of the whole DAG runs, those that go another way than beside others.
+test-airflow2: .venv-airflow2/ready
+	$(AIRFLOW2)/python -m pytest $(BESIDE) loadfile -m "airflow and not airflow_e2e" \
+		-k "not (brings_the_second or two_services or for_its_window or by_hand_takes)" tests/airflow
 
 # A real `airflow standalone` and a real plane; whole scenarios, kills among them.
 test-airflow-e2e: .venv/ready

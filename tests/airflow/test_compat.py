@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowException, BaseOpera
 
 from airflow_provider import compat
 from airflow_provider.assets import service_asset
+from airflow_provider.group import progressive_deploy_group
 from airflow_provider.operators import RolloutOperator
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(30)]
@@ -67,6 +68,22 @@ def test_a_rollout_goes_without_what_is_not_there(oldest, airflow, serving, conf
     assert airflow.store.values.keys() <= {"journal"}
     for feature in (compat.TASK_STORE, compat.QUESTIONS, compat.RETRY_POLICY):
         assert sum(feature.name in line for line in said) == 1
+
+
+def test_a_group_goes_without_too(oldest, airflow, serving, config):
+    """Its approval is asked of nobody: it ends as the plan says, and the parts are one rollout."""
+    with DAG("a_dag", schedule=None) as dag:
+        progressive_deploy_group(config.options(tags={"a": "b"}), PLAN, poll_interval_s=5)
+    xcoms: dict[str, dict] = {}
+    airflow.ti.xcom_pull = lambda task_ids=None, key="return_value": xcoms.get(task_ids, {}).get(key)
+    for name in ("step_10", "approve_promotion", "promote"):
+        task = dag.get_task(f"rollout.{name}")
+        airflow.ti.xcoms = xcoms.setdefault(task.task_id, {})
+        airflow.store.forget()
+        result = airflow.run(task)
+
+    assert result["outcome"] == "succeeded"
+    assert len(serving.engine.specs) == 2
 
 
 def test_a_choice_that_would_not_be_heard_of_is_said_before_the_worker_lets_go(
