@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from anyservice_core.cli.lazy import Group
+from anyservice_core.cli.lazy import Command, Entry, LazyGroup, Sections
 from anyservice_core.cli.manners import manners, with_output
 from anyservice_core.cli.progress import say
-from anyservice_core.cli.types import Ladder, Span
+from anyservice_core.cli.types import Ladder, Size, Span
 from anyservice_core.errors import PlaneError
 from anyservice_core.settings import state_dir
 
@@ -26,7 +23,29 @@ DEFAULT_PORT: Final = 8642
 ENGINES: Final = ("ray", "process")
 
 
-@click.group(cls=Group, no_args_is_help=True)
+_HERE: Final = "anyservice_core.cli"
+_COMMANDS: Final[Sections] = {
+    "Its life": {
+        "up": Entry(f"{_HERE}.plane", "Start the plane; adopt what an earlier one left running."),
+        "down": Entry(f"{_HERE}.plane", "Stop the plane, every version and the router."),
+        "doctor": Entry(
+            f"{_HERE}.plane_care", "Say what this machine lacks to run a plane, and the way out."
+        ),
+        "backup": Entry(f"{_HERE}.plane_care", "Save the plane and its services to one file, while it runs."),
+        "restore": Entry(f"{_HERE}.plane_care", "Make a state folder what it was when it was saved."),
+    },
+    "Looking": {
+        "status": Entry(f"{_HERE}.plane", "Show the plane and what it runs."),
+        "logs": Entry(
+            f"{_HERE}.plane_logs", "Print the log of the plane, of a version or of an application."
+        ),
+        "dashboard": Entry(f"{_HERE}.plane", "Print a link that opens the plane's dashboard."),
+        "env": Entry(f"{_HERE}.plane", "Print the lines that point other tools at this plane."),
+    },
+}
+
+
+@click.group(cls=LazyGroup, sections=_COMMANDS, no_args_is_help=True)
 def plane() -> None:
     r"""Run an Anyscale-compatible control plane on this machine.
 
@@ -34,6 +53,7 @@ def plane() -> None:
     and both outlive the plane: kill it, start it again, and users' requests never know.
 
     \b
+      anyservice plane doctor                  is all here that it needs?
       anyservice plane up -d                   start it in the background
       eval "$(anyservice plane env)"           let other tools find it (Anyscale's own included)
       anyservice plane dashboard               print a link that opens its dashboard
@@ -42,7 +62,7 @@ def plane() -> None:
     """
 
 
-@plane.command()
+@click.command(cls=Command)
 @click.option("-d", "--detach", is_flag=True, help="Run in the background and return when it answers.")
 @click.option(
     "--port",
@@ -93,6 +113,18 @@ def plane() -> None:
     show_default=True,
     help="How long a canary may be UNHEALTHY before a deploy without --canary-percent is rolled back.",
 )
+@click.option(
+    "--least-disk",
+    type=Size(),
+    default="1GiB",
+    show_default=True,
+    help="A deploy is refused while less is free on the disk of the state folder.",
+)
+@click.option(
+    "--least-memory",
+    type=Size(),
+    help="A deploy is refused while less memory is free.  [default: what a version takes to start]",
+)
 @with_output("text", "json", "yaml")
 def up(
     *,
@@ -107,13 +139,15 @@ def up(
     ladder_hold: float,
     rollout_limit: float,
     sick_canary: float,
+    least_disk: int,
+    least_memory: int | None,
 ) -> None:
     """Start the plane; adopt what an earlier one left running.
 
     In the foreground, Ctrl-C stops the plane but not the services: they go on serving, and the next
     `plane up` finds them.
     """
-    from anyservice_core.plane import control, daemon, listening
+    from anyservice_core.plane import control, daemon, listening, telling
 
     if listen is None and (tls_cert or tls_key or plaintext):
         raise click.UsageError(
@@ -128,6 +162,8 @@ def up(
         ladder_hold_s=ladder_hold,
         rollout_limit_s=rollout_limit,
         sick_canary_s=sick_canary,
+        least_disk=least_disk,
+        least_memory=least_memory,
     )
     if detach:
         record = control.spawn(settings)
@@ -137,11 +173,12 @@ def up(
         if manners().output != "text":
             _show({name: record[name] for name in ("host", "pid", "engine")})
         return
+    telling.log_to_stderr()
     daemon.serve(settings, on_ready=lambda host: say(f"The plane listens on {host}; Ctrl-C stops it."))
     say("The plane has stopped; its services go on. `anyservice plane down` ends them.")
 
 
-@plane.command()
+@click.command(cls=Command)
 def down() -> None:
     """Stop the plane, every version and the router; no process of theirs is left.
 
@@ -153,7 +190,7 @@ def down() -> None:
     say("Nothing runs.")
 
 
-@plane.command()
+@click.command(cls=Command)
 @with_output("text", "json", "yaml")
 def status() -> None:
     """Show the plane and what it runs."""
@@ -183,7 +220,7 @@ def _status_text(record: dict[str, str], services: list[ServiceStatus]) -> None:
                 click.echo(f"  {role:8}{version.name}  {version.state}  {version.weight}%")
 
 
-@plane.command()
+@click.command(cls=Command)
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser too.")
 @with_output("text", "json", "yaml")
 def dashboard(*, opens: bool) -> None:
@@ -202,7 +239,7 @@ def dashboard(*, opens: bool) -> None:
         raise PlaneError("no browser could be started.", hint="Open the link yourself.")
 
 
-@plane.command()
+@click.command(cls=Command)
 @with_output("text", "json", "yaml")
 def env() -> None:
     """Print the lines that point other tools, Anyscale's own included, at this plane."""
@@ -213,43 +250,6 @@ def env() -> None:
         return
     for name, value in variables.items():
         click.echo(f"export {name}={value}")
-
-
-@plane.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on printing as more is written.")
-@click.option("-n", "--lines", default=50, show_default=True, help="How many lines from the end.")
-@click.option("-v", "--version", help="Id or name of a version; without it, the plane's own log.")
-def logs(follow: bool, lines: int, version: str | None) -> None:
-    """Print the log of the plane, or of a version's host."""
-    path = _version_log(version) if version else state_dir() / "plane.log"
-    if not path.exists():
-        raise PlaneError(f"there is no log at {path}.")
-    tail = shutil.which("tail")
-    if tail is None:
-        click.echo(path.read_text(errors="replace"))
-        return
-    subprocess.run([tail, f"-n{lines}", *(["-f"] if follow else []), str(path)], check=False)
-
-
-def _version_log(version: str) -> Path:
-    """Find the log of a version by its id, or by its name among what the store knows."""
-    from anyservice_core.plane.store import Store
-
-    hosts = state_dir() / "hosts"
-    if (hosts / version).is_dir():
-        return _newest_log(hosts, version)
-    store = Store(state_dir() / "plane.db")
-    ids = [v.id for service in store.services() for v in service.versions if v.name == version]
-    store.close()
-    if not ids:
-        raise PlaneError(f"no version '{version}'.", hint="`anyservice plane status` shows them.")
-    return _newest_log(hosts, ids[-1])
-
-
-def _newest_log(hosts: Path, version_id: str) -> Path:
-    """Of a version that was updated in place, give the log of its newest host."""
-    logs = [*hosts.glob(f"{version_id}.*/host.log"), hosts / version_id / "host.log"]
-    return max(logs, key=lambda log: log.stat().st_mtime if log.exists() else 0.0)
 
 
 def _record() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 else:
     _Kind = click.ParamType
 
-__all__ = ["PERCENT", "SORT", "SORTS", "STATE", "STATES", "Ladder", "Span", "Word"]
+__all__ = ["PERCENT", "SORT", "SORTS", "STATE", "STATES", "Ladder", "Size", "Span", "Word"]
 
 STATES: Final = (
     "STARTING",
@@ -112,3 +113,18 @@ class _Percent(_Kind):
 STATE: Final = Word("state", STATES)
 SORT: Final = _Signed("field to sort by", SORTS)
 PERCENT: Final = _Percent()
+
+
+_UNITS: Final = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
+
+
+class Size(_Kind):
+    """An amount of bytes such as 500MiB, 2GB or 0."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]i?)?b?", str(value).strip().lower())
+        if found is None:
+            self.fail(f"{value!r} is not a size. Write it like 500MiB, 2GB, or 0.", param, ctx)
+        return int(float(found[1]) * _UNITS[found[2] or ""])

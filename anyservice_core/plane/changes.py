@@ -43,13 +43,17 @@ def new_id(prefix: str, length: int = 26) -> str:
 
 @dataclass(frozen=True)
 class Birth:
-    """What a new service or version needs beside the request: the time, a port, the engine's name."""
+    """What a new service or version needs beside the request: the time, a port, the engine's name.
+
+    ``check_room`` raises ``ConflictError`` if this machine has no room for one more version.
+    """
 
     now: float
     engine: str
     cloud_id: str
     project_id: str
     pick_port: Callable[[], int]
+    check_room: Callable[[], None] = lambda: None
 
 
 def deploy(service: Service | None, apply: ApplyService, birth: Birth, *, lasting: bool = False) -> Service:
@@ -58,10 +62,12 @@ def deploy(service: Service | None, apply: ApplyService, birth: Birth, *, lastin
     A ``lasting`` split stays, whatever limit rollouts have.
 
     Raises:
-        ConflictError: the service is on its way out, or the version's name is taken by another content.
+        ConflictError: the service is on its way out, the version's name is taken by another content, or this
+            machine has no room for one more version.
         AnyserviceError: as ``in_place.update`` says.
     """
     if apply.rollout_strategy == "IN_PLACE":
+        birth.check_room()
         return in_place.update(service, apply, _spec(apply), birth.now)
     if service is None:
         return _create(apply, birth)
@@ -94,6 +100,7 @@ def _spec(apply: ApplyService) -> dict[str, Any]:
 
 
 def _version(apply: ApplyService, birth: Birth, spec: dict[str, Any] | None = None) -> Version:
+    birth.check_room()
     return Version(
         id=new_id("srv_"),
         name=apply.version or new_id("", 8),
@@ -152,6 +159,7 @@ def restart(service: Service, birth: Birth) -> Service:
         ConflictError: it has not ended.
     """
     state = _only_ended(service, ServiceEvent.RESTART)
+    birth.check_room()
     last = service.primary
     again = Version(
         id=new_id("srv_"),

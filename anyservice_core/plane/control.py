@@ -19,7 +19,7 @@ from anyservice_core.plane.engines.spawn import exit_reason, host_environment, r
 from anyservice_core.plane.engines.spawn import spawn as start_detached
 from anyservice_core.plane.run_dir import remove_run_dir, run_dir
 
-__all__ = ["down", "read_record", "spawn"]
+__all__ = ["down", "left_running", "read_record", "spawn"]
 
 _KEPT = ("ANYSERVICE_STATE_DIR",)  # of our own settings, which are withheld from what we start
 
@@ -105,6 +105,17 @@ def down(state_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> No
         tell("stopping the router")
         router.stop()
     remove_run_dir(state_dir, dead=True)
+
+
+def left_running(state_dir: Path) -> str:
+    """Name what of an earlier plane still runs, whether or not one does now; nothing if nothing does."""
+    from anyservice_core.plane.router import Router
+
+    found = [
+        f"{len(known)} version(s)" for engine in engines(state_dir).values() if (known := engine.known())
+    ]
+    router = ["the router"] if Router(state_dir, run_dir(state_dir)).running() else []
+    return " and ".join([*found, *router])
 
 
 def _end(record: dict[str, Any], *, patience_s: float = 15.0) -> None:

@@ -33,10 +33,12 @@ from anyservice_core.plane.engines import procfs
 from anyservice_core.plane.engines.base import Engine
 from anyservice_core.plane.haproxy import write_private
 from anyservice_core.plane.listening import LOOPBACK, Door, listener, open_beside, quiet
+from anyservice_core.plane.room import LEAST_DISK, Room
 from anyservice_core.plane.run_dir import remove_run_dir, run_dir
 from anyservice_core.plane.sight import LADDER, Options
+from anyservice_core.plane.telling import log_to_stderr
 
-__all__ = ["DEFAULT_PORT", "ENGINES", "PlaneSettings", "engines", "serve"]
+__all__ = ["DEFAULT_PORT", "ENGINES", "PlaneSettings", "engines", "only_one", "serve"]
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,8 @@ class PlaneSettings:
         ladder_hold_s: how long it rests on each of them.
         rollout_limit_s: a rollout that takes longer is rolled back; 0: none is.
         sick_canary_s: so long may the canary of a rollout that nobody holds be UNHEALTHY.
+        least_disk: so many bytes must be free where ``state_dir`` is for a deploy to be taken; 0: none.
+        least_memory: so many bytes of memory must be free; ``None``: what a version on ``engine`` takes to start.
     """
 
     state_dir: Path
@@ -71,6 +75,8 @@ class PlaneSettings:
     ladder_hold_s: float = 15.0
     rollout_limit_s: float = 7200.0
     sick_canary_s: float = 120.0
+    least_disk: int = LEAST_DISK
+    least_memory: int | None = None
 
     def __post_init__(self) -> None:
         rising = all(low < high for low, high in pairwise((0, *self.ladder)))
@@ -113,7 +119,7 @@ def serve(settings: PlaneSettings, *, on_ready: Callable[[str], None] = lambda _
     if settings.listen:
         settings.listen.check()
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _only_one(state_dir), listener(LOOPBACK, settings.port) as bound:
+    with only_one(state_dir), listener(LOOPBACK, settings.port) as bound:
         every = engines(state_dir)
         every[settings.engine].check()
         run_dir(state_dir, make=True)
@@ -139,6 +145,7 @@ def _serve(
     from anyservice_core.plane.loop import Loop
     from anyservice_core.plane.router import Router
     from anyservice_core.plane.store import Store
+    from anyservice_core.plane.telling import Teller
 
     state_dir = settings.state_dir
     token = _token(state_dir)
@@ -152,6 +159,7 @@ def _serve(
         engine=settings.engine,
         pick_port=lambda taken: _free_port(settings.first_service_port, taken),
         on_change=wake.set,
+        check_room=Room(state_dir, settings.least_disk, settings.least_memory).check,
     )
     router = Router(state_dir, run_dir(state_dir))
     loop = Loop(store, bundles, engines=every, router=router, clock=time.time, options=settings.options)
@@ -166,7 +174,7 @@ def _serve(
     loop.tick()  # so that the first answer already tells what was found, not what was remembered
     with (
         contextlib.closing(store),
-        _looping((history.look, loop.tick), wake),
+        _looping((history.look, loop.tick, Teller(store).tell), wake),
         beside,
         _published(state_dir, host, token, settings.engine),
         _tidy_end(),
@@ -218,15 +226,25 @@ def _looping(ticks: Sequence[Callable[[], None]], wake: threading.Event) -> Iter
 
 
 @contextlib.contextmanager
-def _only_one(state_dir: Path) -> Iterator[None]:
-    with os.fdopen(os.open(state_dir / "plane.lock", os.O_CREAT | os.O_WRONLY, 0o600), "w") as lock:
+def only_one(state_dir: Path) -> Iterator[None]:
+    """Hold the lock that a plane has on its state directory for as long as it lives.
+
+    Raises:
+        PlaneError: another process has it; with that one's pid.
+    """
+    with os.fdopen(os.open(state_dir / "plane.lock", os.O_CREAT | os.O_RDWR, 0o600), "r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip()
             raise PlaneError(
-                f"a plane is already running on {state_dir}.",
+                f"a plane is already running on {state_dir}{f' (pid {holder})' if holder else ''}.",
                 hint="`anyservice plane status` shows it; `anyservice plane down` stops it.",
             ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
         yield
 
 
@@ -276,7 +294,7 @@ def _published(state_dir: Path, host: str, token: str, engine: str) -> Iterator[
 
 def main() -> None:
     """Entry point of a detached plane: its settings are the one argument."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     given = json.loads(sys.argv[1])
     try:
         ladder, listen = tuple(given.get("ladder", LADDER)), given.get("listen")

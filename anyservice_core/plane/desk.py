@@ -26,6 +26,7 @@ class Desk:
         clock: seconds since the epoch.
         engine: name of the engine that new versions get.
         pick_port: gives a free port for a new service, given those that are taken.
+        check_room: raises ``ConflictError`` if there is no room for one more version on the engine of this name.
         on_change: called after a change was written, so that the loop need not wait for its tick.
     """
 
@@ -36,6 +37,7 @@ class Desk:
     engine: str
     pick_port: Callable[[set[int]], int]
     on_change: Callable[[], None] = lambda: None
+    check_room: Callable[[str], None] = lambda _: None
 
     @cached_property
     def registry(self) -> Registry:
@@ -66,6 +68,7 @@ class Desk:
             cloud_id=project.parent_cloud_id or catalog.CLOUD.id,
             project_id=project.id,
             pick_port=lambda: self.pick_port(self.store.ports()),
+            check_room=lambda: self.check_room(self.engine),
         )
 
     def change(self, service_id: str, move: Callable[[Service], Service], kind: str) -> Service:

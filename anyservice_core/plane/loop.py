@@ -118,7 +118,6 @@ class Loop:
                 self.store.save(taken.service)
                 for event in differences(seen, taken.service, self.clock()):
                     self.store.note(event)
-                    log.info("%s: %s", seen.name, event.message)
         return True
 
     # ── carry out ──

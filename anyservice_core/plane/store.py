@@ -226,6 +226,21 @@ class Store:
             ).fetchall()
         return [Event(*row) for row in reversed(rows)]
 
+    def events_after(self, number: int) -> list[Event]:
+        """Give the events of all services that were noted after the one of this number, oldest first."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT service_id, at, kind, message, version_id, number FROM events WHERE number > ? ORDER BY number",
+                (number,),
+            ).fetchall()
+        return [Event(*row) for row in rows]
+
+    def newest_event(self) -> int:
+        """Give the number of the event that was noted last; 0 if none was."""
+        with self._lock:
+            (number,) = self._db.execute("SELECT max(number) FROM events").fetchone()
+        return number or 0
+
     def forget_events(self, *, keep: int = KEEP_EVENTS) -> int:
         """Remove all but the newest events of each service; give how many went."""
         ranked = "SELECT number, row_number() OVER (PARTITION BY service_id ORDER BY number DESC) AS age FROM events"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Stat", "boot_id", "has_environment", "parse_stat", "read_stat", "stats"]
+__all__ = ["Stat", "boot_id", "has_environment", "listener_on", "parse_stat", "read_stat", "stats"]
 
 PROC = Path("/proc")
 
@@ -76,3 +77,32 @@ def _environment(pid: int) -> bytes | None:
         return (PROC / str(pid) / "environ").read_bytes()
     except OSError:
         return None
+
+
+def listener_on(port: int) -> str:
+    """Name the process that listens on a TCP port, by pid and command, if it is one of this user's; else nothing."""
+    inodes = {f"socket:[{inode}]" for name in ("tcp", "tcp6") for inode in _listening(name, port)}
+    for entry in PROC.iterdir() if inodes else ():
+        if entry.name.isdigit() and not inodes.isdisjoint(_open_files(entry)):
+            return f"pid {entry.name} ({(entry / 'comm').read_text().strip()})"
+    return ""
+
+
+def _listening(name: str, port: int) -> Iterator[str]:
+    """The sockets that listen on a port, by their inodes."""
+    try:
+        rows = [line.split() for line in (PROC / "net" / name).read_text().splitlines()[1:]]
+    except OSError:
+        return
+    for row in rows:
+        if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port:
+            yield row[9]
+
+
+def _open_files(process: Path) -> set[str]:
+    found = set()
+    with contextlib.suppress(OSError):  # another user's, or it ended
+        for link in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                found.add(str(link.readlink()))
+    return found
