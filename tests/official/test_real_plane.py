@@ -102,3 +102,36 @@ def test_the_installed_command_is_as_good(record, official_env, tmp_path):
     environment = official_env(record["host"], record["token"], tmp_path)
     done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stdout[:1]) == (0, b"["), done.stderr
+
+
+def test_the_official_library_raises_what_it_raises_elsewhere(life, record, make_official):
+    """What this plane refuses comes out of the official library as the same errors, with this plane's words in them."""
+    official = make_official(record["host"], record["token"])
+
+    def refused(verb: str, /, **arguments: Any) -> tuple[str, str]:
+        answer = official.call(verb, arguments)
+        return answer["error"], answer["text"]
+
+    one, other = life.config("v1"), life.config("v2", named="v1")
+    assert "value" in official.call("deploy", {"config": one})
+    life.wait()
+    for verb in ("status", "rollback", "terminate", "archive", "delete"):
+        kind, text = refused(verb, name="none-such")
+        assert (kind, "'none-such' was not found" in text) == ("RuntimeError", True), text
+    for verb in ("archive", "delete"):
+        kind, text = refused(verb, name=life.name)
+        assert (kind, "is RUNNING: only a TERMINATED service" in text) == ("ValueError", True), text
+    kind, text = refused("rollback", name=life.name)
+    assert (kind, "is RUNNING: 'roll back' is possible in" in text) == ("ValueError", True), text
+    kind, text = refused("deploy", config=other)
+    assert (kind, "exists with another configuration" in text) == ("ValueError", True), text
+    kind, text = refused("deploy", config={**one, "name": "a b"})
+    assert (kind, "name 'a b' cannot name a service" in text) == ("ValueError", True), text
+    kind, text = refused("list", service_id="service2_none")
+    assert (kind, "service2_none" in text) == ("ValueError", True), text
+    kind, text = refused("wait", name=life.name, state="TERMINATED", timeout_s=0.2, _interval_s=0.1)
+    assert (kind, "Last seen state: RUNNING" in text) == ("TimeoutError", True), text
+    for place in ({"cloud": "none"}, {"project": "none"}):
+        assert official.call("status", {"name": life.name, **place})["error"].endswith(("Error", "Exception"))
+    stranger = make_official(record["host"], "aph0_wrong")
+    assert stranger.call("status", {"name": life.name})["error"].endswith("ClickException")

@@ -12,11 +12,12 @@ import anyio.lowlevel
 import httpx
 import pytest
 
+from anyservice_core import ServiceConfig
 from anyservice_core.errors import AuthError
 from anyservice_core.plane import app
 from anyservice_core.plane.dashboard import link, pages
-from anyservice_core.plane.dashboard.board import Board
-from anyservice_core.plane.dashboard.history import History
+from anyservice_core.plane.dashboard.board import Board, _point
+from anyservice_core.plane.dashboard.history import History, Mark, Sample
 from anyservice_core.plane.dashboard.sessions import CODE_S, SESSION_S, Sessions
 from anyservice_core.plane.dashboard.stream import feed
 from anyservice_core.testing import TOKEN, FakePlane
@@ -100,7 +101,9 @@ def test_strangers_get_nothing(browser, method, path):
     assert browser.ask(method, path, json={}).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/services/service2_x", "/services/service2_y"])
+@pytest.mark.parametrize(
+    "path", ["/", "/login", "/services", "/services/service2_x", "/services/service2_y", "/v2/api-keys"]
+)
 def test_the_page_is_the_same_for_everyone(browser, path):
     """It tells nothing of what there is; only its status says whether the browser's cookie is known."""
     before = browser.ask("GET", path)
@@ -233,10 +236,34 @@ def test_the_board_tells_rates_and_weights_and_no_secret(plane, history, service
     assert one["rps"] == pytest.approx(80, rel=0.2)
     assert two["error_rps"] == pytest.approx(10, rel=0.3)
     assert shown["can"] == {"rollback": True, "terminate": True}
-    assert shown["history"][-1]["versions"][two["id"]][0] == 20
+    weight, rps, error_rps, slow_ms = shown["history"][-1]["versions"][two["id"]]
+    assert (weight, slow_ms) == (20, None)
+    assert (rps, error_rps) == (pytest.approx(20, rel=0.3), pytest.approx(10, rel=0.5))
     text = json.dumps(shown)
     assert plane.api.find(service_id).auth_token not in text
     assert "import_path" not in text
+
+
+def test_a_moment_tells_how_long_answers_took_since_the_one_before():
+    """Of the answers that came in between, 95 % began within so many milliseconds; none came: nothing is told."""
+    took = {"le_10": 90, "le_50": 100, "count": 100}
+    before = Sample(0.0, {"v": Mark("v1", 100, 1000, 0, {"le_10": 1000, "le_50": 1000, "count": 1000})})
+    marks = {"v": Mark("v1", 100, 1100, 5, {key: 1000 + n for key, n in took.items()})}
+    assert _point(before, Sample(10.0, marks))["versions"]["v"] == [100, 10.0, 0.5, 50]
+    assert _point(Sample(0.0, marks), Sample(10.0, marks))["versions"]["v"] == [100, 0.0, 0.0, None]
+
+
+def test_what_needs_a_look_is_never_cut_off(plane, history):
+    """The sick come first and those that ended last, whatever they are called."""
+    with plane.client() as client:
+        for name in ("a-ended", "b-runs", "c-sick"):
+            client.deploy(ServiceConfig(name=name, version_name=name, applications=[{"import_path": "m:a"}]))
+        client.terminate("a-ended")
+        plane.advance(20)
+        plane.sicken("c-sick")
+        plane.advance(20)
+    shown = Board(plane.api, history).list()["services"]
+    assert [one["name"] for one in shown] == ["c-sick", "b-runs", "a-ended"]
 
 
 def test_idle_services_cost_two_samples(plane, history, service_id):

@@ -19,7 +19,7 @@ MOST_SERVICES: Final = 200
 _EVENTS: Final = 50
 _RATE_S: Final = 10.0
 _LATENCY_S: Final = 60.0
-_ORDER: Final = "state = 'TERMINATED', name, rowid"
+_ORDER: Final = "state IN ('UNHEALTHY', 'SYSTEM_FAILURE') DESC, state = 'TERMINATED', name, rowid"
 _NONE: Final = Mark("", 0)
 
 
@@ -31,7 +31,7 @@ class Board:
     history: History
 
     def list(self) -> dict[str, Any]:
-        """Give the services that are not archived, those that ended last; at most ``MOST_SERVICES``."""
+        """Give the services that are not archived, sick ones first and ended ones last; at most ``MOST_SERVICES``."""
         store = self.api.store
         found = store.select("NOT archived", (), _ORDER, limit=MOST_SERVICES)
         return {"services": [self._brief(one) for one in found], "total": store.count("NOT archived", ())}
@@ -47,7 +47,6 @@ class Board:
         return {
             **self._brief(service),
             "created_at": service.created_at,
-            "tags": service.tags,
             "archived": service.archived,
             "checklist": _checks(service),
             "events": [
@@ -63,6 +62,7 @@ class Board:
         return {
             "id": service.id,
             "name": service.name,
+            "tags": service.tags,
             "state": service.state,
             "goal_state": service.goal_state,
             "query_url": f"http://127.0.0.1:{service.port}",
@@ -131,7 +131,10 @@ def _quantile(took: Mapping[str, int], share: float) -> int | None:
 
 
 def _point(before: Sample | None, sample: Sample) -> dict[str, Any]:
-    """A moment of the picture: each version's weight, and its requests and errors a second since the one before."""
+    """A moment of the picture: each version's weight and, since the moment before, what it was asked.
+
+    That is requests a second, errors a second, and the milliseconds within which 95 % of its answers began.
+    """
     passed = sample.at - before.at if before else 0.0
     return {
         "at": round(sample.at, 1),
@@ -142,12 +145,15 @@ def _point(before: Sample | None, sample: Sample) -> dict[str, Any]:
     }
 
 
-def _gained(before: Sample | None, version_id: str, mark: Mark, passed: float) -> tuple[float, float]:
+def _gained(
+    before: Sample | None, version_id: str, mark: Mark, passed: float
+) -> tuple[float, float, int | None]:
     if before is None or passed <= 0:
-        return 0.0, 0.0
+        return 0.0, 0.0, None
     was = before.marks.get(version_id, _NONE)
     requests, errors = mark.requests - was.requests, mark.errors - was.errors
-    return round(max(0, requests) / passed, 2), round(max(0, errors) / passed, 2)
+    slow = _quantile(difference(mark.took, was.took), 0.95)
+    return round(max(0, requests) / passed, 2), round(max(0, errors) / passed, 2), slow
 
 
 def _checks(service: Service) -> list[dict[str, Any]]:

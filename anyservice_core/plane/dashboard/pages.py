@@ -1,4 +1,4 @@
-"""The dashboard behind HTTP: two pages, their files, a live feed, logging in, and two changes.
+"""The dashboard behind HTTP: three pages, their files, a live feed, logging in, and two changes.
 
 The page itself tells nothing, so it is the same for everyone, with status 401 until its session is known; what
 it shows comes from the feed, which needs a session. So links from elsewhere, whose first request browsers send
@@ -99,7 +99,9 @@ class Dashboard:
         table: dict[str, _Handler] = {
             "GET /": self._page,
             "GET /login": self._page,
+            "GET /services": self._page,
             "GET /services/{service}": self._page,
+            "GET /v2/api-keys": self._page,  # where official clients send who shows a wrong token
             "GET /dashboard/static/{file}": self._file,
             "POST /dashboard/codes": self._code,
             "POST /dashboard/session": self._log_in,

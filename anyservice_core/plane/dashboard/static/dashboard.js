@@ -1,6 +1,6 @@
 // The dashboard: follows the plane's feed and shows it. Whatever comes from the plane is set as text, never as markup.
 
-import { bar, history, legend, patterns } from "./pictures.js";
+import { bar, duration, history, legend, patterns } from "./pictures.js";
 
 const KEY = "anyservice-key"; // the half of a session that only pages of this address can read; see sessions.py
 const ICONS = {
@@ -58,33 +58,73 @@ function frame(...parts) {
 
 // ── all services ──
 
+const GROUPS = [
+  ["Needs a look", ["UNHEALTHY", "SYSTEM_FAILURE"]],
+  ["On the move", ["ROLLING_OUT", "ROLLING_BACK", "STARTING", "UPDATING", "TERMINATING"]],
+  ["Running", ["RUNNING"]],
+  ["Ended", ["TERMINATED"]],
+];
+const FEW = 6; // so many need no filter
+let filter = "";
+
 function list({ services, total }) {
-  frame("title", "services");
+  frame("title", "filter", "services");
   show("title", total, () => el("h1", {}, "Services"));
-  show("services", services, () => {
+  show("filter", services.length > FEW, (many) => (many ? search() : []));
+  const found = services.filter(fits);
+  show("services", { found, filter, total }, () => {
     if (!services.length) return el("p", {}, "No services yet. ", el("code", {}, "anyservice deploy"), " makes one.");
     const rest = total - services.length;
+    const groups = GROUPS.map(([title, states]) => [title, found.filter((one) => states.includes(one.state))]);
     return [
-      el("ul", {}, services.map((service) => el("li", {}, card(service)))),
-      ...(rest > 0 ? [el("p", {}, `${rest} more are not shown; `, el("code", {}, "anyservice list"), " has them all.")] : []),
-    ];
+      ...(services.length > FEW ? groups.map(([title, ones]) => group(title, ones)) : [cards(groups.flatMap(([, ones]) => ones))]),
+      found.length ? null : el("p", {}, "None of them is like that."),
+      rest > 0 ? el("p", {}, `${rest} more are not shown; `, el("code", {}, "anyservice list"), " has them all.") : null,
+    ].filter(Boolean);
   });
 }
 
+function search() {
+  const field = el("input", { id: "wanted", type: "search", placeholder: "name, version, state or tag", "aria-controls": "services" });
+  field.value = filter;
+  field.addEventListener("input", () => {
+    filter = field.value;
+    if (latest) list(latest);
+  });
+  return el("div", { class: "search" }, el("label", { for: "wanted" }, "Show only"), field);
+}
+
+/** Whether every word of the filter is in something that the service is called. */
+function fits(service) {
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  const tags = Object.entries(service.tags).map(([key, value]) => `${key}:${value}`);
+  const text = [service.name, service.state, ...service.versions.map((v) => v.name), ...tags].join(" ").toLowerCase();
+  return words.every((word) => text.includes(word));
+}
+
+function group(title, services) {
+  if (!services.length) return null;
+  return el("section", {}, el("h2", {}, `${title} (${services.length})`), cards(services));
+}
+
+const cards = (services) => el("ul", {}, services.map((service) => el("li", {}, card(service))));
+
 function card(service) {
   const serving = service.versions.filter((v) => v.state !== "TERMINATED");
-  const link = el("a", { id: `go-${service.id}`, href: `/services/${encodeURIComponent(service.id)}` }, named(service.name));
+  const link = el("a", { id: `go-${service.id}`, title: service.name, href: `/services/${encodeURIComponent(service.id)}` }, named(service.name));
   const errors = sum(serving, "error_rps");
   return el(
     "article", {},
-    el("h2", {}, link),
-    state(service.state),
-    ...(serving.length ? [bar(service.id, serving), legend(service.id, serving)] : []),
-    serving.length ? el("p", { class: "figures" }, `${rate(sum(serving, "rps"))} requests, `,
-      el("span", { class: errors ? "bad" : "" }, `${errors ? "⚠ " : ""}${rate(errors)} errors`)) : null,
-    service.error_message ? el("p", { class: "fault" }, service.error_message) : null,
+    el("div", { class: "top" }, el("h3", {}, link), state(service.state)),
+    ...(serving.length ? [bar(service.id, serving)] : []),
+    serving.length ? el("div", { class: "foot" }, legend(service.id, serving), el("p", { class: "figures" }, rate(sum(serving, "rps")), " requests, ",
+      el("span", { class: errors ? "bad" : "" }, `${errors ? "⚠ " : ""}${rate(errors)} errors`))) : null,
+    service.error_message ? el("p", { class: "fault" }, gist(service.error_message)) : null,
   );
 }
+
+/** Of a traceback the line that says what went wrong. */
+const gist = (text) => (text.startsWith("Traceback") ? text.trim().split("\n").at(-1) : text);
 
 // ── one service ──
 
@@ -103,6 +143,7 @@ function head(service) {
   const { rollout } = service;
   const tags = Object.entries(service.tags).map(([key, value]) => el("li", {}, named(`${key}: ${value}`)));
   return [
+    el("nav", { "aria-label": "Way back" }, el("a", { id: "all", href: "/" }, "‹ All services")),
     el("h1", {}, named(service.name)),
     el("p", {}, state(service.state), rollout ? ` ${rollout.automatic ? "climbing by itself" : "held"} at ${rollout.percent} %` : ""),
     el("p", { class: "faint" }, el("code", {}, service.query_url), ` · ${service.id}`),
@@ -126,6 +167,7 @@ function buttons(service) {
 
 const COLUMNS = {
   Version: (v, service) => el("span", {}, legend(service, [v], false), el("span", { class: "faint" }, ` ${ROLES[v.role]}`)),
+  Since: (v) => when(v.created_at),
   State: (v) => state(v.state),
   Weight: (v) => `${v.weight} %`,
   Requests: (v) => rate(v.rps),
@@ -135,7 +177,7 @@ const COLUMNS = {
   "Half within": (v) => latency(v.latency_ms.p50),
   "95 % within": (v) => latency(v.latency_ms.p95),
 };
-const latency = (ms) => (ms === null ? "–" : `${number.format(ms)} ms`);
+const latency = (ms) => (ms === null ? "–" : duration(ms));
 
 function versions({ id, versions: found }) {
   const columns = Object.entries(COLUMNS);
@@ -161,7 +203,8 @@ function checks(items) {
 function events(found) {
   return [
     el("h2", {}, "Events"),
-    el("ol", {}, found.map((event) => el("li", {}, when(event.at), " ", el("span", { class: "kind" }, event.kind), " ", named(event.message)))),
+    el("ol", {}, found.map((event) => el("li", {}, when(event.at), " ",
+      el("span", {}, event.message.startsWith(event.kind) ? null : el("span", { class: "kind" }, event.kind), " ", named(event.message))))),
   ];
 }
 
@@ -217,10 +260,10 @@ async function follow() {
     if (answer?.status === 401) return login("");
     if (answer?.status === 404) return gone(await reason(answer));
     if (answer?.ok) {
-      link("● live");
+      link("live");
       if ((await take(answer.body)) === "gone") return gone("The service was deleted.");
     }
-    link("○ the plane does not answer; trying again");
+    link("the plane does not answer; trying again", "lost");
     await sleep(1000);
   }
 }
@@ -260,8 +303,10 @@ function say(now) {
   if (news.length) document.getElementById("said").textContent = news.map((s) => `${s.name} is ${s.state}`).join(", ");
 }
 
-function link(text) {
+/** Say how the page stands with the plane: what it shows while that is lost is how it was. */
+function link(text, how = text) {
   const place = document.getElementById("link");
+  document.body.dataset.link = how;
   if (place.textContent !== text) place.textContent = text;
 }
 
@@ -272,6 +317,19 @@ function gone(why) {
 }
 
 // ── logging in and out ──
+
+/** Where official clients send who shows a wrong token: it tells how to get the right one, and not the token. */
+function credentials() {
+  frame("title");
+  document.title = "Credentials · anyservice";
+  main.firstChild.replaceChildren(
+    el("h1", {}, "Credentials"),
+    el("p", {}, "Tools find this plane by ", el("code", {}, "ANYSCALE_HOST"), " and ", el("code", {}, "ANYSCALE_CLI_TOKEN"),
+      ". On its machine, this sets both in a shell:"),
+    el("pre", {}, el("code", {}, 'eval "$(anyservice plane env)"')),
+    el("p", {}, el("a", { href: "/" }, "All services")),
+  );
+}
 
 function login(fault) {
   frame("title");
@@ -318,5 +376,6 @@ const code = new URLSearchParams(location.hash.slice(1)).get("code");
 if (code || location.pathname === "/login") {
   window.history.replaceState(null, "", location.pathname === "/login" ? "/" : location.pathname);
 }
-if (code) enter({ code });
+if (location.pathname === "/v2/api-keys") credentials();
+else if (code) enter({ code });
 else follow();

@@ -61,17 +61,32 @@ export function legend(service, versions, weights = true) {
   const items = byAge(versions).map((v) =>
     html("span", { class: "entry" },
       svg("svg", { class: "swatch", width: 14, height: 14, "aria-hidden": "true" }, svg("rect", { width: 14, height: 14, fill: `url(#look-${look(service, v.id)})` })),
-      html("bdi", {}, v.name), weights && v.weight !== undefined ? ` ${v.weight} %` : ""));
+      html("bdi", {}, v.name), ...(weights && v.weight !== undefined ? [html("span", { class: "weight" }, `${v.weight} %`)] : [])));
   return html("span", { class: "legend" }, items);
 }
 
 // ── over time ──
 
-const LEFT = 44;
+const LEFT = 52;
 const RIGHT = 8;
+const BOTTOM = 22;
 const LEAST_S = 60;
+const STEPS_S = [10, 15, 30, 60, 120, 300];
+const minutes = new Intl.DateTimeFormat([], { timeStyle: "short" });
 const time = new Intl.DateTimeFormat([], { timeStyle: "medium" });
 const short = new Intl.NumberFormat("en", { maximumFractionDigits: 1, notation: "compact" });
+const exact = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const FIGURES = [
+  ["Requests a second", 1, (value) => short.format(value), (value) => `${exact.format(value)}/s`],
+  ["Errors a second", 2, (value) => short.format(value), (value) => `${exact.format(value)} errors/s`],
+  ["95 % of the answers began within", 3, duration, duration],
+];
+let pointed = null;
+
+/** Give milliseconds as text. */
+export function duration(ms) {
+  return ms < 1000 ? `${exact.format(ms)} ms` : `${exact.format(ms / 1000)} s`;
+}
 
 /** Give the pictures of one service's last quarter of an hour. */
 export function history(service) {
@@ -83,20 +98,22 @@ export function history(service) {
   const x = (at) => LEFT + ((at - start) / (end - start)) * (width - LEFT - RIGHT);
   const ids = Object.keys(service.names);
   const entries = ids.map((id, n) => ({ id, name: service.names[id], created_at: n, ...current(service, id) }));
-  const plot = { service: service.id, points, x, width, start, end, ids };
+  const plot = { service, points, x, width, start, end, ids };
+  const readout = html("p", { class: "readout", "aria-hidden": "true" });
+  const plots = [weights(plot), ...FIGURES.map((figure) => lines(plot, figure))];
+  follow(plot, plots, readout);
   return [
     bar(service.id, service.versions),
-    legend(service.id, entries),
-    html("h3", {}, "Weights"), weights(plot, service),
-    html("h3", {}, "Requests a second"), lines(plot, 1, "Requests a second"),
-    html("h3", {}, "Errors a second"), lines(plot, 2, "Errors a second"),
+    html("div", { class: "above" }, legend(service.id, entries), readout),
+    html("div", { class: "plots" }, ["Weights", ...FIGURES.map(([label]) => label)].map((label, n) => html("figure", {}, html("figcaption", {}, label), plots[n]))),
   ];
 }
 
-/** How wide what is in it may be. */
+/** How wide a picture in there may be. */
 function room(place) {
   const style = getComputedStyle(place);
-  return Math.floor(place.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight));
+  const inner = Math.floor(place.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight));
+  return inner > 760 ? Math.floor((inner - 24) / 2) : inner;
 }
 
 function current(service, id) {
@@ -116,39 +133,61 @@ function area(points, x, low, high) {
   return [...top, ...bottom.reverse()].join(" ");
 }
 
-function weights({ points, x, width, start, end, ids }, service) {
-  const height = 150;
-  const y = (percent) => height - 22 - (percent / 100) * (height - 30);
+function weights({ service, points, x, width, start, end, ids }) {
+  const { made, y } = canvas(width, 100, ids, (id) => `${current(service, id).weight} %`, "Weights", service);
   const upTo = (point, n) => ids.slice(0, n).reduce((all, id) => all + (point.versions[id]?.[0] ?? 0), 0);
-  const label = ids.map((id) => `${service.names[id]} ${current(service, id).weight} %`).join(", ");
-  const made = canvas(width, height, `Weights over time; now ${label}`);
   ids.forEach((id, n) => {
     made.append(svg("polygon", {
       points: area(points, x, (p) => y(upTo(p, n)), (p) => y(upTo(p, n + 1))), fill: `url(#look-${look(service.id, id)})`, class: "area",
     }));
   });
   axis(made, width, y, [0, 50, 100], (value) => `${value} %`);
-  times(made, width, height, start, end);
+  times(made, x, width, start, end);
   return made;
 }
 
-function lines({ service, points, x, width, start, end, ids }, column, label) {
-  const height = 110;
-  const most = Math.max(...points.flatMap((p) => Object.values(p.versions).map((v) => v[column])), 1);
-  const y = (value) => height - 22 - (value / most) * (height - 30);
-  const made = canvas(width, height, `${label} over time, by version; at most ${short.format(most)}`);
-  axis(made, width, y, [0, most], (value) => short.format(value));
+function lines({ service, points, x, width, start, end, ids }, [label, column, tick, say]) {
+  const values = points.flatMap((p) => Object.values(p.versions).map((v) => v[column])).filter((value) => value != null);
+  const most = round(Math.max(0, ...values));
+  const last = points.at(-1);
+  const now = (id) => (last.versions[id]?.[column] != null ? say(last.versions[id][column]) : "nothing");
+  const { made, y } = canvas(width, most, ids, now, label, service);
+  axis(made, width, y, values.length ? [0, most / 2, most] : [0], tick);
+  times(made, x, width, start, end);
+  if (!values.length) made.append(svg("text", { x: width / 2, y: y(most / 2), "text-anchor": "middle" }, "nothing was answered"));
   for (const id of ids) {
-    // A rate belongs to the stretch before its moment; the first moment has none and takes the next one's.
-    const rated = points.map((p, n) => [p.at, (n ? p : points[1]).versions[id]]).filter(([, values]) => values);
-    const path = rated.map(([at, values]) => `${x(at)},${y(values[column])}`);
-    made.append(svg("polyline", { points: path.join(" "), class: `line line-${look(service, id)}` }));
+    for (const path of stretches(points, id, column)) {
+      made.append(svg("polyline", { points: path.map(([at, value]) => `${x(at)},${y(value)}`).join(" "), class: `line line-${look(service.id, id)}` }));
+    }
   }
-  times(made, width, height, start, end);
   return made;
 }
 
-const canvas = (width, height, label) => svg("svg", { class: "plot", width, height, role: "img", "aria-label": label });
+/** The stretches over which a version has this figure; one moment alone is drawn as a dash. */
+function stretches(points, id, column) {
+  const found = [[]];
+  points.forEach((point, n) => {
+    // A rate belongs to the stretch before its moment; the first moment has none and takes the next one's.
+    const value = (n ? point : points[1]).versions[id]?.[column];
+    if (value == null) found.push([]);
+    else found.at(-1).push([point.at, value]);
+  });
+  return found.filter((path) => path.length).map((path) => (path.length > 1 ? path : [[path[0][0] - 2, path[0][1]], path[0]]));
+}
+
+/** The next number that reads well: an axis ends there. */
+function round(value) {
+  if (value <= 0) return 1;
+  const ten = 10 ** Math.floor(Math.log10(value));
+  return ten * [1, 2, 4, 5, 10].find((step) => step * ten >= value);
+}
+
+function canvas(width, most, ids, now, label, service) {
+  const height = 132;
+  const told = ids.map((id) => `${service.names[id]} ${now(id)}`).join(", ");
+  const made = svg("svg", { class: "plot", width, height, role: "img", "aria-label": `${label}, over time; now ${told}` });
+  return { made, y: (value) => height - BOTTOM - (value / most) * (height - BOTTOM - 8) };
+}
 
 function axis(made, width, y, values, text) {
   for (const value of values) {
@@ -159,9 +198,42 @@ function axis(made, width, y, values, text) {
   }
 }
 
-function times(made, width, height, start, end) {
-  made.append(
-    svg("text", { x: LEFT, y: height - 4 }, time.format(start * 1000)),
-    svg("text", { x: width - RIGHT, y: height - 4, "text-anchor": "end" }, time.format(end * 1000)),
-  );
+/** Mark full minutes or parts of them, as many as there is room for. */
+function times(made, x, width, start, end) {
+  const height = Number(made.getAttribute("height"));
+  const step = STEPS_S.find((one) => ((end - start) / one) * (one < 60 ? 90 : 64) <= width - LEFT) ?? 600;
+  for (let at = Math.ceil(start / step) * step; at <= end; at += step) {
+    const place = x(at);
+    made.append(svg("line", { x1: place, x2: place, y1: height - BOTTOM, y2: height - BOTTOM + 4, class: "tick" }));
+    if (place > LEFT + 24 && place < width - 28) {
+      made.append(svg("text", { x: place, y: height - 5, "text-anchor": "middle" }, (step < 60 ? time : minutes).format(at * 1000)));
+    }
+  }
+}
+
+// ── what is under the pointer ──
+
+/** Let a line follow the pointer through all pictures, and tell in words what was at that moment. */
+function follow({ service, points, x, width, ids }, plots, readout) {
+  const cursors = plots.map((made) => svg("line", { y1: 8, y2: Number(made.getAttribute("height")) - BOTTOM, class: "cursor" }));
+  plots.forEach((made, n) => {
+    made.append(cursors[n]);
+    made.addEventListener("pointermove", (event) => point(event.clientX - made.getBoundingClientRect().left));
+    made.addEventListener("pointerleave", () => point(null));
+  });
+  const tell = (found) => ids.filter((id) => found.versions[id]).map((id) => {
+    const values = found.versions[id];
+    const rest = FIGURES.filter(([, column]) => values[column] != null).map(([, column, , say]) => say(values[column]));
+    return [" · ", html("bdi", {}, service.names[id]), ` ${[`${values[0]} %`, ...rest].join(", ")}`];
+  });
+  const point = (place) => {
+    pointed = place;
+    const found = place === null ? null : points.reduce((best, one) => (Math.abs(x(one.at) - place) < Math.abs(x(best.at) - place) ? one : best));
+    for (const cursor of cursors) {
+      cursor.setAttribute("x1", found ? x(found.at) : -9);
+      cursor.setAttribute("x2", found ? x(found.at) : -9);
+    }
+    readout.replaceChildren(...(found ? [time.format(found.at * 1000), ...tell(found).flat()] : []));
+  };
+  point(pointed !== null && pointed <= width ? pointed : null);
 }
