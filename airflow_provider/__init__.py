@@ -52,17 +52,22 @@ _CONN_FIELDS: dict[str, Any] = {
     "cloud": {
         "label": "Cloud",
         "schema": {"type": ["string", "null"]},
-        "description": "Default: the organization's",
+        "description": "A name. Without one, the default cloud of the organization.",
     },
     "project": {
         "label": "Project",
         "schema": {"type": ["string", "null"]},
-        "description": "Default: the cloud's",
+        "description": "A name. Without one, the default project of the cloud.",
     },
-    "verify_tls": {"label": "Verify TLS", "schema": {"type": "boolean", "default": True}},
+    "verify_tls": {
+        "label": "Verify TLS",
+        "schema": {"type": "boolean", "default": True},
+        "description": "Off only for a control plane whose certificate is of your own making.",
+    },
     "timeout_s": {
-        "label": "Timeout of one request, in seconds",
+        "label": "Timeout",
         "schema": {"type": "number", "minimum": 1, "default": 30},
+        "description": "Seconds that one request may take.",
     },
 }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.compat import QUESTIONS, asks_people, has
 from airflow_provider.hooks import report
+from airflow_provider.links import ReportLink
 
 if TYPE_CHECKING:
     from anyservice_core import RolloutPlan
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["AtGateError", "answered", "ask", "stops"]
 
 APPROVE, ROLL_BACK = "Approve", "Roll back"
+_FINE = (
+    "The canary has baked, and its metrics are content. It is watched on while you think: if it turns bad, it is taken "
+    "back and this question is closed."
+)
 _log = logging.getLogger("airflow_provider")
 
 
@@ -39,19 +44,20 @@ def stops(plan: RolloutPlan, journal: Journal) -> list[str]:
     return gates if gates and has(QUESTIONS) else []
 
 
-def ask(context: Any, service: str, gate: str) -> None:
+def ask(context: Any, service: str, journal: Journal) -> None:
     """Make an open question of the task: the required actions in Airflow's UI show it.
 
     Where Airflow does not take the question, the mailbox is left to answer by, and the log says so.
     """
-    where = "before all traffic" if gate == "promotion" else f"after {gate} %"
+    where = "before all traffic" if journal.gate == "promotion" else f"after {journal.gate} %"
     try:
+        page = ReportLink().get_link(None, ti_key=context["ti"])
         # Airflow keeps the words of a task's first question, so they fit each of its gates.
         asks_people()(
             ti_id=context["ti"].id,
             options=[APPROVE, ROLL_BACK],
-            subject=f"Rollout of {service}: go on?",
-            body=f"The canary of `{service}` is fine so far, and waits for a yes. What it waits for and what was measured is in the task's log and in its report.",
+            subject=f"Rollout of {service}: shall version {journal.version_name} go on?",
+            body=f"{_FINE} [Its report]({page}) shows what was measured, and the task's log what comes next.",
             params={},
         )
     except Exception:  # noqa: BLE001

@@ -30,6 +30,7 @@ __all__ = ["ServiceHook"]
 _log = logging.getLogger("airflow_provider")
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 _ON_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+_BAD_NEWS, _GOOD_ENDS = {"trouble", "rolling_back"}, {"succeeded", "no_change"}
 
 
 class ServiceHook(BaseHook):
@@ -100,8 +101,15 @@ def report(event: object) -> None:
     """Write one line to the log of the task, from a worker or from the triggerer; and count what is counted."""
     from airflow_provider.counting import count
 
-    _log.info("%s", event)
+    _log.log(_level(event), "%s", event)
     count(event)
+
+
+def _level(event: object) -> int:
+    """What is bad news stands out in the log."""
+    kind, data = getattr(event, "kind", None), getattr(event, "data", {})
+    bad = kind in _BAD_NEWS or (kind == "finished" and data.get("outcome") not in _GOOD_ENDS)
+    return logging.WARNING if bad else logging.INFO
 
 
 def client_options(conn_id: str, conn: Any, extra: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:

@@ -11,7 +11,7 @@ Killing a task never stops a service; only ``TerminateOperator`` does that.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -61,6 +61,7 @@ class DeployOperator(HasConfig, ServiceOperator):
     """
 
     template_fields = ("config", "canary_percent", "max_surge_percent")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml"}
 
     def __init__(
         self,

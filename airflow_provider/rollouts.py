@@ -10,7 +10,7 @@ after a crash, finds its version by name and goes on from there, losing at most 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider.assets import announce, brought
 from airflow_provider.base import ServiceOperator
@@ -57,6 +57,7 @@ class RolloutOperator(HasConfig, HasJournal, TakesTurns, ServiceOperator):
     """
 
     template_fields = ("config", "plan")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml", "plan": "yaml"}
     operator_extra_links = (ServiceLink(), ReportLink())
     until: int | None = None  # the weight that it ends at, if it is a part of a rollout
 
@@ -173,7 +174,7 @@ class RolloutOperator(HasConfig, HasJournal, TakesTurns, ServiceOperator):
         known = Journal.model_validate(journal)
         with airflow_errors():
             config = read_config(self, context)
-        ask(context, str(config.name), str(known.gate))
+        ask(context, str(config.name), known)
         context["ti"].xcom_push(_ASKED, {"gate": known.gate})
         relay = Relay(service=str(config.name), cloud=config.cloud, project=config.project, journal=known)
         self._follow_deferred(context, relay, self.the_plan(), asked=known.gate)

@@ -207,6 +207,13 @@ class RolloutPlan(Part):
         """The plan as plain values, fit for JSON and for ``parse``."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
+    def __str__(self) -> str:
+        """The plan as a file would have it."""
+        import yaml
+
+        text: str = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        return text
+
     @property
     def judges(self) -> tuple[Metric, ...]:
         """All metrics, with the one that is always on."""

@@ -119,6 +119,11 @@ class TaskInstance:
 
     xcoms: dict[str, Any] = field(default_factory=dict)
 
+    def of_a_run(self) -> None:
+        """Have the names that a real one has, which only some tests are about."""
+        self.id, self.dag_id, self.run_id = "ti-1", "a_dag", "manual__1"
+        self.task_id, self.map_index = "rollout", -1
+
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))
 

@@ -17,10 +17,10 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(40)]
 
 BOTH_WAYS = pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker", "deferred"])
 PLAN = {
-    "steps": [10, {"weight": 50, "approval": {"timeout": "1h"}}],
+    "steps": [10, {"weight": 50, "approval": {"timeout": "10m"}}],
     "bake": "2m",
     "metrics": [{"name": "errors", "provider": "router"}],
-    "promotion": {"timeout": "1h", "on_timeout": "promote"},
+    "promotion": {"timeout": "10m", "on_timeout": "promote"},
 }
 
 
@@ -105,8 +105,8 @@ def answer(choice, at):
 def asking(airflow, serving, config, tasks, questions):
     """A group that has come to its first approval: its tasks, the one that asks, and the trigger that watches."""
     serving.send_traffic(100)
-    airflow.ti.id = "ti-1"
-    dag = group(config.options(tags={"a": "b"}))
+    airflow.ti.of_a_run()
+    dag = group(config.options(tags={"a": "b"}), deferrable=False)
     for name in ("step_10", "step_50"):
         tasks.run(airflow, dag, name)
     task, watching = tasks.ask(airflow, dag, "approve_50")
@@ -130,7 +130,9 @@ def test_an_approval_ends_with_a_yes_and_moves_nothing(airflow, serving, tasks, 
     report = tasks.run(airflow, dag, "promote")
 
     assert report["outcome"] == "succeeded"
-    told = [event["message"] for event in airflow.ti.xcoms["events"]]  # the page of the last part tells of them all
+    told = [
+        event["message"] for event in airflow.ti.xcoms["events"]
+    ]  # the page of the last part tells of them all
     assert {"weight 10 % seen, baking 2m", "approve by Ada: answered in Airflow"} <= set(told)
     assert [(order["by"], order["gate"]) for order in report["orders"]] == [
         ("Ada", "50"),
@@ -165,9 +167,9 @@ def test_a_no_takes_the_canary_back_and_says_whose_it_was(airflow, serving, aski
 
 
 def test_silence_means_what_the_plan_says(airflow, serving, tasks, asking):
-    """An hour without a word takes it back here; after the last question of this plan it would go on."""
+    """Ten minutes without a word take it back here; after the last question of this plan it would go on."""
     _, task, watching = asking
-    with pytest.raises(AirflowFailException, match="nobody approved the step at 50 % within 1h"):
+    with pytest.raises(AirflowFailException, match="nobody approved the step at 50 % within 10m"):
         task.resume_execution("resume", {"event": airflow.fire(watching)}, airflow.context)
 
     assert serving.service("recommender").canary is None
@@ -176,7 +178,7 @@ def test_silence_means_what_the_plan_says(airflow, serving, tasks, asking):
 def test_silence_may_mean_yes(airflow, serving, config, tasks, questions):
     """Then the approval is over, and the promotion is the next task's as ever."""
     serving.send_traffic(100)
-    airflow.ti.id = "ti-1"
+    airflow.ti.of_a_run()
     dag = group(config.options(tags={"a": "b"}), {"steps": [10], "promotion": PLAN["promotion"]})
     tasks.run(airflow, dag, "step_10")
     task, watching = tasks.ask(airflow, dag, "approve_promotion")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider import get_provider_info
 from airflow_provider.hooks import ServiceHook, client_options, report
 from anyservice_core import ConfigError
+from anyservice_core.rollout.events import Event, Kind
 
 pytestmark = pytest.mark.airflow
 
@@ -197,3 +198,23 @@ def test_describing_the_provider_imports_nothing_heavy():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert out.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "level"),
+    [
+        ("baking", {}, "INFO"),
+        ("finished", {"outcome": "succeeded"}, "INFO"),
+        ("finished", {"outcome": "rolled_back"}, "WARNING"),
+        ("rolling_back", {}, "WARNING"),
+        ("trouble", {}, "WARNING"),
+    ],
+)
+def test_bad_news_stands_out_in_the_log(caplog, kind, data, level):
+    """Whoever filters a task's log for warnings finds why the canary went back."""
+    with caplog.at_level("INFO", logger="airflow_provider"):
+        report(Event(Kind(kind), "recommender", "v2", 10, "a message", 1.0, data))
+
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        (level, "recommender: a message")
+    ]

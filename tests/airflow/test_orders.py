@@ -88,7 +88,7 @@ def go_on(airflow, choice):
 @pytest.fixture
 def asking(airflow, serving, config, questions, variables):
     """A rollout that has come to its first question."""
-    airflow.ti.id = "ti-1"
+    airflow.ti.of_a_run()
     airflow.operator = airflow.ready(rollout(config.options(tags={"a": "b"}), deferrable=True))
     airflow.watching = to_the_next_question(airflow, lambda: airflow.operator.execute(airflow.context))
     return airflow
@@ -100,6 +100,8 @@ def asking(airflow, serving, config, questions, variables):
 def test_a_gate_is_a_question_in_the_ui_and_each_yes_opens_one(asking, serving, questions):
     """The task asks when its canary is baked, goes on with the answer, and asks anew before the promotion."""
     assert [question["options"] for question in questions] == [["Approve", "Roll back"]]
+    assert serving.service("recommender").canary.name in questions[0]["subject"]
+    assert "/anyservice/rollouts/a_dag/manual__1/rollout/-1)" in questions[0]["body"]
     assert serving.service("recommender").canary.weight == 50
 
     to_the_next_question(asking, go_on(asking, "Approve"))

@@ -294,3 +294,4 @@ def test_a_plan_keeps_its_own_slots(airflow, config):
     operator = airflow.ready(rollout(config, {"steps": [10], "metrics": [metric]}))
 
     assert operator.plan.metrics[0].provider.errors == query
+    assert "errors: sum(errors{version=" in str(operator.plan)  # what the UI shows as the rendered field
