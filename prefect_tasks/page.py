@@ -63,6 +63,6 @@ class Page:
             case Verdicts(service, rows):
                 sheet.write(orjson.dumps(rows).decode(), f"What was measured in the rollout of {service}")
             case Link(service, url):
-                sheet.write(f"[{service}]({url})")
-            case Text(_, markdown):
-                sheet.write(markdown)
+                sheet.write(f"[{service}]({url})", f"Where {service} is in the control plane")
+            case Text(service, markdown):
+                sheet.write(markdown, f"How the rollout of {service} went")
