@@ -148,6 +148,7 @@ class Service(_Value):
     retiring: tuple[Version, ...] = ()
     routing: Routing | None = None
     error_message: str | None = None
+    description: str | None = None
     archived: bool = False
     tags: dict[str, str] = {}
     updated_at: float = 0.0

@@ -19,6 +19,7 @@ def show(service: Service) -> ServiceWire:
     return ServiceWire(
         id=service.id,
         name=service.name,
+        description=service.description,
         current_state=service.state,
         goal_state=service.goal_state,
         project_id=service.project_id,
@@ -32,6 +33,7 @@ def show(service: Service) -> ServiceWire:
         auth_token=service.auth_token,
         secondary_auth_token=service.second_token,
         auto_rollout_enabled=_automatic(service.rollout),
+        is_multi_version=service.rollout is not None and service.rollout.lasting,
         primary_version=primary,
         canary_version=canary,
         versions=[v for v in (primary, canary) if v],

@@ -128,6 +128,21 @@ def test_a_split_that_fails_halfway_changes_nothing(http, plane, service):
     assert (answer.status_code, plane.store.services()) == (409, before)
 
 
+def test_a_split_says_that_it_is_one(http, plane, service):
+    """Official clients then move its weights as such, so that it stays one; a canary is none."""
+    apply(http, version="v2", canary_percent=10, ray_serve_config=served("main:v2"))
+    plane.advance(10)
+    shown = http.get(f"{SERVICES}/{service}").json()["result"]
+    assert (shown["is_multi_version"], len(shown["versions"])) == (False, 2)
+    split(http, v1=70, v2=30)
+    plane.advance(10)
+    shown = http.get(f"{SERVICES}/{service}").json()["result"]
+    assert (shown["is_multi_version"], weights(http, service)) == (True, {"v1": 70, "v2": 30})
+    split(http, v1=0, v2=100)
+    plane.advance(60)
+    assert http.get(f"{SERVICES}/{service}").json()["result"]["is_multi_version"] is False
+
+
 # ── weights and restart ─────────────────────────────────────────────────────
 
 

@@ -3,6 +3,7 @@
 from anyservice_core.plane.endpoints import (
     clouds,
     computes,
+    connections,
     events,
     images,
     own,
@@ -17,5 +18,18 @@ from anyservice_core.plane.routes import Routes
 
 __all__ = ["ROOMS", "endpoints"]
 
-ROOMS = (services, versions, events, tags, tokens, clouds, projects, computes, images, uploads, own)
+ROOMS = (
+    services,
+    versions,
+    events,
+    tags,
+    tokens,
+    clouds,
+    projects,
+    computes,
+    images,
+    connections,
+    uploads,
+    own,
+)
 endpoints = Routes(*(room.routes for room in ROOMS))

@@ -32,14 +32,26 @@ _IMAGE: Final = (
 # ── looking ─────────────────────────────────────────────────────────────────
 
 
-@routes.on("GET /api/v2/services-v2", query=listing.Query, answer=Page(ServiceWire))
+@routes.on(
+    "GET /api/v2/services-v2",
+    "GET /ext/v0/services-v2/search",
+    "GET /ext/v0/services/list",
+    query=listing.Query,
+    answer=Page(ServiceWire),
+)
 def _list(desk: Desk, request: ApiRequest) -> ApiReply:
     """List services."""
     found = listing.select(desk.store, request.asked)
     return page([show(service) for service in found.page], found.total, found.next_token)
 
 
-@routes.on("GET /api/v2/services-v2/{service}", answer=ServiceWire, refusals=(404,))
+@routes.on(
+    "GET /api/v2/services-v2/{service}",
+    "GET /ext/v0/services-v2/{service}",
+    "GET /ext/v0/services/{service}",
+    answer=ServiceWire,
+    refusals=(404,),
+)
 def _get(desk: Desk, _: ApiRequest, service: str) -> Any:
     """Show a service."""
     return show(desk.find(service))
@@ -48,7 +60,14 @@ def _get(desk: Desk, _: ApiRequest, service: str) -> Any:
 # ── deploying ───────────────────────────────────────────────────────────────
 
 
-@routes.on("PUT /api/v2/services-v2/apply", body=ApplyService, answer=ServiceWire, refusals=(404, 409, 422))
+@routes.on(
+    "PUT /api/v2/services-v2/apply",
+    "PUT /ext/v0/services-v2/rollout",
+    "PUT /ext/v0/services/rollout",
+    body=ApplyService,
+    answer=ServiceWire,
+    refusals=(404, 409, 422),
+)
 def _apply(desk: Desk, request: ApiRequest) -> Any:
     """Deploy a version: a new service, a rollout, another weight of one, or an update in place."""
     _check_apply(desk, request.body)
@@ -85,7 +104,9 @@ def _deploy(desk: Desk, wanted: ApplyService, *, lasting: bool = False) -> Servi
     present = desk.store.find(wanted.name, wanted.project_id or catalog.PROJECT.id)
     tags = {**(present.tags if present else {}), **(wanted.tags or {})}
     service = deploy(present, wanted, desk.birth(wanted.project_id), lasting=lasting)
-    service = service.replace(updated_at=now, tags=tags)
+    service = service.replace(
+        updated_at=now, tags=tags, description=wanted.description or service.description
+    )
     desk.store.save(service)
     newest = service.canary or service.primary
     how = " in place" if wanted.rollout_strategy == "IN_PLACE" else _percent(wanted)
@@ -136,6 +157,7 @@ def _check_apply(desk: Desk, wanted: ApplyService) -> None:
 
 @routes.on(
     "POST /api/v2/services-v2/{service}/rollback",
+    "POST /ext/v0/services-v2/{service}/rollback",
     "POST /ext/v0/services/{service}/rollback",
     body=RollbackService,
     bare=True,
@@ -151,6 +173,7 @@ def _rollback(desk: Desk, request: ApiRequest, service: str) -> Any:
 
 @routes.on(
     "POST /api/v2/services-v2/{service}/terminate",
+    "POST /ext/v0/services-v2/{service}/terminate",
     "POST /ext/v0/services/{service}/terminate",
     answer=ServiceWire,
     refusals=(404,),
