@@ -7,7 +7,7 @@ import pkgutil
 
 import pytest
 from airflow.providers.common.compat.sdk import Connection, redact
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider import get_provider_info
@@ -89,6 +89,7 @@ def test_a_field_that_cannot_be_read_is_named(extra):
         from_json(host="h", extra=extra)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # it builds its table of letters at the first use
 @given(
     st.dictionaries(
         st.sampled_from(["verify_tls", "timeout_s", "cloud", "project"]),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider import memory
 from airflow_provider.links import ReportLink
 from airflow_provider.memory import Memory, newer, trimmed
 from airflow_provider.operators import RolloutOperator
@@ -78,10 +79,11 @@ def test_a_long_story_keeps_its_beginning_and_its_end():
     assert trimmed(story[:5]) == story[:5]
 
 
-def test_a_memory_out_of_reach_stops_nothing(caplog):
+def test_a_memory_out_of_reach_stops_nothing(monkeypatch, caplog):
     """What cannot be written down is a line of the log; the rollout goes on."""
     import asyncio
 
+    monkeypatch.setattr(memory, "XCom", None)
     assert asyncio.run(Memory(Key).recall("journal")) is None
     assert "out of reach" in caplog.text
     assert asyncio.run(Memory(None).recall("journal")) is None
