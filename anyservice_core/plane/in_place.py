@@ -22,7 +22,8 @@ A version that serves nothing, because it never came up, is updated in the same 
 to spare. If the host that serves is lost during an update, it is started again first.
 
 What belongs to the cluster or the proxy, which stay, cannot be changed in place: image, compute config,
-external storage and tracing keep their values, and other proxy options are refused.
+external storage and tracing keep their values, and other proxy options are refused. So are several
+applications with gRPC, whose calls name one of them: while both generations run, those of one have other names.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def update(service: Service | None, apply: ApplyService, spec: Mapping[str, Any]
     Raises:
         NotFoundError: there is no such service.
         ConflictError: the service has ended or is ending, or a rollout is in progress.
-        RejectedError: the request has a percentage, or changes what belongs to the proxy.
+        RejectedError: the request has a percentage, or changes what belongs to the proxy, or has several
+            applications that answer gRPC.
     """
     _refuse_percentages(apply)
     if service is None:
@@ -73,6 +75,7 @@ def update(service: Service | None, apply: ApplyService, spec: Mapping[str, Any]
         raise ConflictError(f"service '{service.name}' has a canary.", status=409)
     wanted = {**_without(spec, _OF_THE_CLUSTER), **_only(service.primary.spec, _OF_THE_CLUSTER)}
     _refuse_other_proxy(service.primary, wanted)
+    _refuse_named_calls(wanted)
     primary = _ask(service.primary, wanted).replace(name=apply.version or service.primary.name, since=now)
     return service.replace(state=state, primary=primary, error_message=None)
 
@@ -96,6 +99,17 @@ def _refuse_other_proxy(version: Version, wanted: Mapping[str, Any]) -> None:
                 hint="Leave it as it is, or deploy without in_place.",
                 status=422,
             )
+
+
+def _refuse_named_calls(wanted: Mapping[str, Any]) -> None:
+    serve = wanted["ray_serve_config"]
+    options = serve.get("grpc_options") or {}
+    if options.get("grpc_servicer_functions") and len(serve["applications"]) > 1:
+        raise RejectedError(
+            "ray_serve_config.applications: several that answer gRPC cannot be updated IN_PLACE.",
+            hint="Deploy without in_place.",
+            status=422,
+        )
 
 
 def _ask(version: Version, wanted: dict[str, Any]) -> Version:

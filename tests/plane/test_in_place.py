@@ -356,6 +356,24 @@ def test_what_cannot_be_updated_in_place_is_refused(world, given, error, status,
     assert (caught.value.status, world.service) == (status, before)
 
 
+@pytest.mark.parametrize(("applications", "refused"), [(1, False), (2, True)])
+def test_several_applications_that_answer_grpc_stay_as_they_are(applications, refused):
+    """A call names its application, and in an update those have other names for a while; of one there is no doubt."""
+    apps = [
+        {"name": f"app{n}", "route_prefix": f"/{n}", "import_path": "main:app"} for n in range(applications)
+    ]
+    serve = {"applications": apps, "grpc_options": {"grpc_servicer_functions": ["m:f"]}}
+    world = World()
+    world.deploy("v1", serve=serve)
+    world.tick(5)
+    asked = {**serve, "applications": [{**app, "import_path": "main:two"} for app in apps]}
+    if not refused:
+        assert world.deploy("v1", in_place=True, serve=asked).primary.update
+        return
+    with pytest.raises(RejectedError, match="gRPC"):
+        world.deploy("v1", in_place=True, serve=asked)
+
+
 def test_nothing_to_update(world):
     """No service is a 404; one that rolls out, goes back, ends or has ended is a conflict that names its state."""
     with pytest.raises(NotFoundError) as missing:
