@@ -8,11 +8,9 @@ own server is started on SQLite, as in a test.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,10 +27,9 @@ from pydantic import PrivateAttr
 
 from anyservice_core import AsyncClient, Client, RolloutPlan, ServiceConfig
 from anyservice_core.testing import FakePlane
-from prefect_tasks import AnyserviceCredentials, aio, progressive_deploy
+from prefect_tasks import AnyserviceCredentials, progressive_deploy
 
 PLAN = RolloutPlan.parse({"steps": [5, 25, 50], "bake": "1m"})
-TIMES = 5
 
 
 class InMemory(AnyserviceCredentials):
@@ -69,53 +66,26 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def one_by_one() -> None:
-    alone, flows = [], []
-    for number in range(TIMES):
-        first, second = staged(f"a{number}"), staged(f"b{number}")
-        with first.get_client() as client:
-            alone.append(timed(lambda: client.rollout(config(f"a{number}", "v2"), PLAN)))  # noqa: B023
-        flows.append(timed(lambda: progressive_deploy(config(f"b{number}", "v2"), PLAN, second)))  # noqa: B023
-    core, whole = statistics.median(alone), statistics.median(flows)
-    print(
-        f"one rollout of three steps: {core:.2f} s by the core, {whole:.2f} s as a flow: {whole - core:.2f} s more"
-    )
+@flow(flow_run_name="nothing")
+def nothing(config: ServiceConfig, plan: RolloutPlan, credentials: InMemory) -> None:
+    """What Prefect takes for any flow with these parameters."""
 
 
-@flow
-async def many(blocks: list[Any]) -> None:
-    calls = (aio.rollout(config(f"m{n}", "v2"), PLAN, credentials=block) for n, block in enumerate(blocks))
-    await asyncio.gather(*calls)
-
-
-def at_once(count: int) -> None:
-    blocks = [staged(f"m{number}") for number in range(count)]
-    spent = timed(lambda: asyncio.run(many(blocks)))  # type: ignore[arg-type]
-    print(f"{count} rollouts at once in one flow: {spent:.1f} s, {spent / count * 1000:.0f} ms each")
-
-
-def imports() -> None:
-    def seconds(module: str) -> float:
-        call = f"import time; b = time.perf_counter(); {module}; print(time.perf_counter() - b)"
-        runs = [
-            subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=True)
-            for _ in range(3)
-        ]
-        return min(float(run.stdout) for run in runs)
-
-    bare, ours = seconds("from prefect import flow, task"), seconds("import prefect_tasks")
-    print(
-        f"import: {bare:.2f} s for prefect, {ours:.2f} s for prefect_tasks with it: {ours - bare:.2f} s more"
-    )
-
-
-def main(count: int = 200) -> None:
+def main(times: int = 7) -> None:
     logging.disable(logging.CRITICAL)
-    imports()
+    took: dict[str, list[float]] = {"core": [], "flow": [], "empty": []}
     with prefect_test_harness(server_startup_timeout=180):
         progressive_deploy(config("warm", "v2"), PLAN, staged("warm"))
-        one_by_one()
-        at_once(count)
+        for number in range(times):
+            first, second = staged(f"a{number}"), staged(f"b{number}")
+            with first.get_client() as client:
+                took["core"].append(timed(lambda: client.rollout(config(f"a{number}", "v2"), PLAN)))  # noqa: B023
+            took["flow"].append(timed(lambda: progressive_deploy(config(f"b{number}", "v2"), PLAN, second)))  # noqa: B023
+            took["empty"].append(timed(lambda: nothing(config(f"b{number}", "v2"), PLAN, second)))  # noqa: B023
+    core, whole, empty = (statistics.median(took[name]) for name in ("core", "flow", "empty"))
+    print(f"one rollout of three steps, median of {times}: {core:.2f} s by the core, {whole:.2f} s as a flow")
+    print(f"a flow that does nothing: {empty:.2f} s; what a rollout adds to that and to the core: ", end="")
+    print(f"{whole - core - empty:.2f} s")
 
 
 if __name__ == "__main__":
