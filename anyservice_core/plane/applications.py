@@ -1,47 +1,113 @@
-"""Applications that could never start are refused before anything is written, by the name of the field."""
+"""What a deploy asks for is looked at before anything is written, and what could never start is refused by its name.
+
+Only what the plane itself reads has to have a shape: whatever else Ray Serve knows is passed on to it, and its own
+refusal is the reason with which the deploy ends.
+"""
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from anyservice_core.errors import RejectedError
+from anyservice_core.models.wire import ApplyService
 from anyservice_core.plane.bundles import Bundles
 
-__all__ = ["check_applications"]
+__all__ = ["MOST_APPLICATIONS", "check_deploy"]
+
+MOST_APPLICATIONS: Final = 100
+Text: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+Variable: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00=]+$")]
+Variables: TypeAlias = dict[Variable, Text]
 
 
-def check_applications(applications: Any, bundles: Bundles) -> None:
-    """Look at ``ray_serve_config.applications``.
+class _Shape(BaseModel):
+    """Part of a request; what it does not name may be anything."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+
+class _Packages(_Shape):
+    packages: list[Text] = []
+
+
+class _Environment(_Shape):
+    working_dir: Text | None = None
+    py_modules: list[Text] | None = None
+    env_vars: Variables | None = None
+    pip: list[Text] | _Packages | None = None
+    uv: list[Text] | _Packages | None = None
+    py_executable: Text | None = None
+
+
+class _Application(_Shape):
+    import_path: Annotated[str, Field(pattern=r"^\w[\w.]*:\w[\w.]*$")]
+    name: Text | None = None
+    route_prefix: Annotated[str, Field(pattern=r"^/[^\x00]*$")] | None = None
+    args: dict[str, Any] | None = None
+    runtime_env: _Environment | None = None
+
+
+class _Grpc(_Shape):
+    grpc_servicer_functions: list[Text] | None = None
+
+
+class _Serve(_Shape):
+    applications: Annotated[list[_Application], Field(min_length=1, max_length=MOST_APPLICATIONS)]
+    http_options: dict[str, Any] | None = None
+    grpc_options: _Grpc | None = None
+    logging_config: dict[str, Any] | None = None
+
+
+class _Config(_Shape):
+    env_vars: Variables | None = None
+
+
+class _Deploy(_Shape):
+    name: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    version: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    description: Annotated[str, Field(max_length=10_000)] | None = None
+    tags: (
+        Annotated[
+            dict[Annotated[str, Field(min_length=1, max_length=256)], Annotated[str, Field(max_length=256)]],
+            Field(max_length=100),
+        ]
+        | None
+    ) = None
+    connection_ids: Annotated[list[str], Field(max_length=100)] | None = None
+    config: _Config | None = None
+    ray_serve_config: _Serve
+
+
+def check_deploy(wanted: ApplyService, bundles: Bundles) -> None:
+    """Look at what a deploy asks for.
 
     Raises:
-        RejectedError: one has another shape, or names a directory that this plane does not have.
+        pydantic.ValidationError: a part has another shape; naming each.
+        RejectedError: it names a directory that this plane does not have.
     """
-    if not applications:
-        raise RejectedError("ray_serve_config.applications is empty: give at least one.", status=422)
-    for number, application in enumerate(_is(applications, list, "ray_serve_config.applications")):
-        _check(application, f"applications[{number}]", bundles)
+    seen = _Deploy.model_validate(wanted.model_dump(mode="json"), strict=True)
+    for number, application in enumerate(seen.ray_serve_config.applications):
+        environment = application.runtime_env or _Environment()
+        where = f"applications[{number}].runtime_env"
+        for directory in filter(None, [environment.working_dir]):
+            bundles.check(directory, field=f"{where}.working_dir")
+        for module in environment.py_modules or ():
+            bundles.check(module, field=f"{where}.py_modules")
+    _check_prefixes(seen.ray_serve_config)
 
 
-def _check(application: Any, where: str, bundles: Bundles) -> None:
-    import_path = str(_is(application, dict, where).get("import_path", ""))
-    if not re.fullmatch(r"[\w.]+:[\w.]+", import_path):
-        raise RejectedError(
-            f"{where}.import_path is '{import_path}'.", hint="Write it as 'module:attribute'.", status=422
-        )
-    environment = _is(application.get("runtime_env") or {}, dict, f"{where}.runtime_env")
-    if working_dir := environment.get("working_dir"):
-        field = f"{where}.runtime_env.working_dir"
-        bundles.check(_is(working_dir, str, field), field=field)
-    field = f"{where}.runtime_env.py_modules"
-    for module in _is(environment.get("py_modules") or [], list, field):
-        bundles.check(_is(module, str, field), field=field)
-
-
-_KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "a text"}
-
-
-def _is(value: Any, kind: type, field: str) -> Any:
-    if not isinstance(value, kind):
-        raise RejectedError(f"{field} is not {_KINDS[kind]}.", status=422)
-    return value
+def _check_prefixes(serve: _Serve) -> None:
+    """Refuse two applications at one place; one without a prefix is at ``/``, one with null at none."""
+    given = [
+        application.route_prefix if "route_prefix" in application.model_fields_set else "/"
+        for application in serve.applications
+    ]
+    for prefix in filter(None, given):
+        if given.count(prefix) > 1:
+            raise RejectedError(
+                f"ray_serve_config.applications: route_prefix '{prefix}' is given to {given.count(prefix)} of them.",
+                hint="Give each its own.",
+                status=422,
+            )

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from anyservice_core.errors import AnyserviceError, PlaneError
+from anyservice_core.errors import AnyserviceError, PlaneError, RejectedError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.plane.bundles import Bundles, bundles_of
 from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_id
@@ -66,6 +66,7 @@ class Loop:
         self._shown: dict[str, Route] = {}  # what the router was told last, and did
         self._fault = ""
         self._told: set[str] = set()
+        self._surprises: set[str] = set()
         self._collected = clock()
 
     def tick(self) -> None:
@@ -104,7 +105,11 @@ class Loop:
 
     def _decide(self, seen: Service, sessions: Mapping[str, int]) -> Step:
         now = self.clock()
-        taken = step(seen, self._sight(seen, sessions), now, self.options)
+        try:
+            taken = step(seen, self._sight(seen, sessions), now, self.options)
+        except Exception as error:  # noqa: BLE001  told below: one service must not keep all others waiting
+            self._surprise(seen, error)
+            return Step(seen)
         if taken.service == seen:
             return taken
         return Step(taken.service.replace(updated_at=now), taken.start, taken.stop)
@@ -123,10 +128,13 @@ class Loop:
     # ── carry out ──
 
     def _carry_out(self, taken: Step) -> None:
-        for run in taken.stop:
-            self.engines[run.engine].stop(run.host)
-        for run in taken.start:
-            self._start(taken.service.id, run)
+        try:
+            for run in taken.stop:
+                self.engines[run.engine].stop(run.host)
+            for run in taken.start:
+                self._start(taken.service.id, run)
+        except Exception as error:  # noqa: BLE001  as above
+            self._surprise(taken.service, error)
 
     def _start(self, service_id: str, run: Run) -> None:
         """Start a host and note that; what is this machine's fault, and not the user's, is tried again."""
@@ -135,6 +143,11 @@ class Loop:
             self.engines[run.engine].start(self._spec(run))
         except AnyserviceError as error:
             problem = error
+        except Exception as error:  # what nobody foresaw ends this deploy, with what is known of it
+            log.exception("%s cannot be started", run.host)
+            problem = RejectedError(
+                f"the plane failed to start it: {type(error).__name__}: {error}", status=500
+            )
         with self.store.transaction():
             service = self.store.service(service_id)
             if service is None:
@@ -166,13 +179,27 @@ class Loop:
         return {**application, "runtime_env": environment}
 
     def _route(self, services: Iterable[Service]) -> None:
-        routes = [route(service) for service in services if not at_rest(service)]
+        routes = [found for service in services if not at_rest(service) and (found := self._routed(service))]
         try:
             self.router.apply(routes)
             self._shown, self._fault = {one.service_id: one for one in routes}, ""
             self._told.clear()
         except AnyserviceError as error:
             self._no_route(error)
+
+    def _routed(self, service: Service) -> Route | None:
+        try:
+            return route(service)
+        except Exception as error:  # noqa: BLE001  as above
+            self._surprise(service, error)
+            return self._shown.get(service.id)
+
+    def _surprise(self, service: Service, error: Exception) -> None:
+        """Tell what nobody foresaw of a service, once; it stays as it is, and the others go on."""
+        told = f"{service.name} ({service.id}) stays as it is: {type(error).__name__}: {error}"
+        if told not in self._surprises:
+            self._surprises.add(told)
+            log.error("%s", told, exc_info=error)
 
     def _no_route(self, error: AnyserviceError) -> None:
         self._shown, self._fault = {}, str(error)

@@ -32,7 +32,10 @@ def keep(bundles: Bundles, name: str, *, age_s: float = 0.0) -> str:
 
 def served(*uris: str) -> dict:
     return {
-        "applications": [{"import_path": "main:app", "runtime_env": {"working_dir": uri}} for uri in uris]
+        "applications": [
+            {"import_path": "main:app", "route_prefix": f"/{number}", "runtime_env": {"working_dir": uri}}
+            for number, uri in enumerate(uris)
+        ]
     }
 
 

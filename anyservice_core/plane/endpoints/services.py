@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 from anyservice_core.errors import RejectedError
 from anyservice_core.models.wire import ApplyService, RollbackService, ServiceWire
 from anyservice_core.plane import catalog, listing
-from anyservice_core.plane.applications import check_applications
+from anyservice_core.plane.applications import check_deploy
 from anyservice_core.plane.bundles import bundles_of
 from anyservice_core.plane.changes import archive, check_delete, deploy, roll_back, terminate
 from anyservice_core.plane.checklist import SURGE
@@ -22,7 +21,6 @@ from anyservice_core.plane.view import show
 __all__ = ["routes"]
 
 routes = Routes()
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _IMAGE: Final = (
     "image {image} is recorded and shown, and not run: without a container engine, this plane runs versions in its"
     " own Python; requirements are installed for them"
@@ -135,10 +133,6 @@ def _percent(wanted: ApplyService) -> str:
 
 def _check_apply(desk: Desk, wanted: ApplyService) -> None:
     """Refuse what could never start, before anything is written."""
-    if not _NAME.fullmatch(wanted.name):
-        raise RejectedError(
-            f"name '{wanted.name}' cannot name a service.", hint="Use letters, digits, - and _.", status=422
-        )
     project = desk.registry.projects.get(wanted.project_id or catalog.PROJECT.id)
     desk.registry.builds.get(wanted.build_id)
     compute = desk.registry.computes.get(wanted.compute_config_id)
@@ -149,7 +143,7 @@ def _check_apply(desk: Desk, wanted: ApplyService) -> None:
             hint="Give both of one cloud.",
             status=422,
         )
-    check_applications(wanted.ray_serve_config.get("applications"), desk.bundles)
+    check_deploy(wanted, desk.bundles)
 
 
 # ── taking back and ending ──────────────────────────────────────────────────
