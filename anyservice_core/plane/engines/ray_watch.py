@@ -32,6 +32,7 @@ TICK_S = 0.25
 POLL_AT_REST_S = 2.0  # each poll costs the cluster some milliseconds of a core
 SILENT_POLLS = 3
 STALE_S = 30.0  # a poll that takes longer hangs
+ROUTES_S = 10.0  # a proxy that is asked more than it can answer lets us wait as well
 
 Apps = Sequence[Mapping[str, Any]]
 
@@ -183,7 +184,7 @@ def _ask_serve() -> dict[str, AppReport]:
 def _routes(address: tuple[str, int]) -> dict[str, str]:
     """Which application the proxy sends which prefix to; RUNNING ones may be unknown to it for a moment."""
     try:
-        with urllib.request.urlopen(f"http://{address[0]}:{address[1]}/-/routes", timeout=2.0) as reply:
+        with urllib.request.urlopen(f"http://{address[0]}:{address[1]}/-/routes", timeout=ROUTES_S) as reply:
             return dict(json.load(reply))
     except (OSError, ValueError):
         return {}

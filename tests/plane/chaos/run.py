@@ -330,6 +330,7 @@ def main() -> int:
             chaos = Chaos(plane, Path(folder), plan)
             verdict = chaos.run()
             print(report(chaos, verdict))
+            print(f"{chaos.moments[-1][0] - chaos.moments[0][0]:.0f} s, load {os.getloadavg()[0]:.1f}")
         finally:
             plane.down()
     return 1 if verdict.dropped or verdict.wrong else 0

@@ -80,7 +80,10 @@ class Traffic:
     def end(self) -> None:
         """Send nothing more, and wait for what is under way."""
         self._process.stdin.close()
-        self._process.wait(timeout=PATIENCE_S + 10)
+        try:
+            self._process.wait(timeout=2 * PATIENCE_S)
+        finally:
+            self._process.kill()
 
     def records(self) -> list[Record]:
         with self.out.open() as lines:
