@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -174,7 +175,8 @@ def up(
             _show({name: record[name] for name in ("host", "pid", "engine")})
         return
     telling.log_to_stderr()
-    daemon.serve(settings, on_ready=lambda host: say(f"The plane listens on {host}; Ctrl-C stops it."))
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):  # which is how it is told to end
+        daemon.serve(settings, on_ready=lambda host: say(f"The plane listens on {host}; Ctrl-C stops it."))
     say("The plane has stopped; its services go on. `anyservice plane down` ends them.")
 
 

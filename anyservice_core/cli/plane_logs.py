@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -59,7 +60,8 @@ def logs(
     tails = {log.path: _Tail(log.path, lines) for log in found}
     _print(found, tails)
     if follow:
-        _follow(look, tails)
+        with contextlib.suppress(KeyboardInterrupt):
+            _follow(look, tails)
     else:
         _print(found, tails, rest=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -143,3 +144,43 @@ def test_images_and_machines_are_taken_as_the_page_says(environment, tmp_path):
         follow((HOWTO / "images.md").read_text(), tmp_path / "images", environment)
         computes = [one for one in server.requests if one.line == "POST /api/v2/compute_templates/"]
         assert len(computes) == 1, "what is written out is registered once for both of its deploys"
+
+
+@pytest.mark.real
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("page", ["plane_running", "plane_backup", "plane_limits"])
+def test_a_plane_is_cared_for_as_its_page_says(page, environment, tmp_path):
+    """From nothing, on folders and ports of its own; what was started is ended whatever happens."""
+    environment |= {"ANYSERVICE_STATE_DIR": str(tmp_path / "state"), "ANYSERVICE_PLANE_PORT": "0"}
+    if page == "plane_backup":
+        daemon_settings: dict[str, Any] = {"port": 0, "engine": "process", "first_service_port": 18950}
+        control.spawn(daemon.PlaneSettings(state_dir=tmp_path / "state", **daemon_settings))
+        folder = tmp_path / "app"
+        folder.mkdir()
+        (folder / "main.py").write_text("async def app(scope, receive, send): ...")
+        deploy = ["anyservice", "deploy", "main:app", "-n", "greeter", "-w", str(folder)]
+        subprocess.run(deploy, env=environment, check=True, capture_output=True, timeout=60)
+    try:
+        follow((HOWTO / f"{page}.md").read_text(), tmp_path / page, environment)
+    finally:
+        for state in (tmp_path / "state", tmp_path / page / "work" / "full"):
+            control.down(state)
+
+
+def test_the_unit_is_one_that_systemd_takes(tmp_path):
+    """The example of the page, with the program of this environment."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("needs systemd-analyze")
+    (text,) = (
+        content for _, title, content in BLOCK.findall((HOWTO / "plane_running.md").read_text()) if title
+    )
+    unit = tmp_path / "anyservice-plane.service"
+    unit.write_text(
+        text.replace("/opt/anyservice/bin/anyservice", str(Path(sys.executable).with_name("anyservice")))
+    )
+    done = subprocess.run(
+        [analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=30
+    )
+    about_it = [line for line in done.stderr.splitlines() if "anyservice" in line]
+    assert (done.returncode, about_it) == (0, [])

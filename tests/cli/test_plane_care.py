@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -102,3 +106,19 @@ def test_a_restore_says_where_services_will_answer(call, tmp_path):
     assert (done.exit_code, "  one  http://127.0.0.1:8700\n" in done.stdout) == (0, True)
     assert "anyservice plane up -d" in done.stderr
     assert "before-restore-" in done.stderr
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+def test_a_plane_in_the_foreground_tells_and_ends_in_peace(tmp_path, signal_):
+    """Ctrl-C and SIGTERM are how it is told to end: no error, and a word on what goes on."""
+    command = [sys.executable, "-c", "from anyservice_core.cli import main; main()", "plane", "up"]
+    environment = {**os.environ, "ANYSERVICE_STATE_DIR": str(tmp_path / "state")}
+    with subprocess.Popen(
+        [*command, "--port", "0", "--engine", "process"], env=environment, stderr=subprocess.PIPE, text=True
+    ) as plane:
+        assert plane.stderr is not None
+        assert "The plane listens on http://127.0.0.1:" in plane.stderr.readline()
+        plane.send_signal(signal_)
+        said = plane.stderr.read()
+    assert (plane.returncode, "its services go on" in said) == (0, True)
