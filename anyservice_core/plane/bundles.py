@@ -114,11 +114,13 @@ class Bundles:
         """Refuse a working_dir that this plane cannot serve, before anything is started.
 
         Raises:
-            RejectedError: an unknown scheme, or a bundle that was not uploaded.
+            RejectedError: an unknown scheme, a bundle that was not uploaded, or what is no folder and no zip.
         """
         path = self._source(uri, field)
         if path.parent == self._zips:
             _touched(path)
+        elif not path.is_dir():
+            inspect(path, f"{field} '{uri}'")
 
     def directory(self, uri: str) -> Path:
         """Give the unpacked directory of a working_dir or py_module, unpacking it the first time.
@@ -177,6 +179,8 @@ class Bundles:
             )
         if not _exists(path):
             raise RejectedError(f"{field} '{uri}' {missing}.", hint="Deploy it again.", status=422)
+        if not (path.is_dir() or path.is_file()):  # a device would be read for ever
+            raise RejectedError(f"{field} '{uri}' is no folder and no file.", status=422)
         return path
 
     def _place(self, uri: str, field: str) -> tuple[str, Path | None, str]:
@@ -188,6 +192,12 @@ class Bundles:
         if parts.scheme == SCHEME:
             return SCHEME, self._zips / _checked(parts.path.lstrip("/")), "was never uploaded to this plane"
         if parts.scheme == "file":
+            if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+                raise RejectedError(
+                    f"{field} '{uri}' is not a place on the plane's machine.",
+                    hint="Write it as file:///path/to/folder.",
+                    status=422,
+                )
             return "file", Path(url2pathname(parts.path)), "does not exist on the plane's machine"
         return parts.scheme, None, ""
 

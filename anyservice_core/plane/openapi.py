@@ -215,7 +215,7 @@ _BESIDE: Final[Mapping[str, dict[str, Any]]] = {
             "requestBody": {"required": True, "content": _ZIP},
             "responses": {
                 "200": {"description": "It is kept."},
-                **_no([400, 403, 409, 413, 422, 429, 507]),
+                **_no([403, 409, 413, 422, 429, 507]),
             },
         }
     },

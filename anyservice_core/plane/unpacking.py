@@ -78,7 +78,7 @@ def _opened(source: Path, called: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(source)
     except (*_DAMAGED, OSError) as error:
-        raise RejectedError(f"{called} is not a zip file: {error}.", status=400) from None
+        raise RejectedError(f"{called} is not a zip file: {error}.", status=422) from None
 
 
 def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
@@ -101,7 +101,7 @@ def _check(archive: zipfile.ZipFile, packed: int, called: str) -> None:
     entries = archive.infolist()
     if len(entries) > MOST_ENTRIES:
         raise RejectedError(
-            f"{called} has {len(entries)} entries; this plane takes {MOST_ENTRIES}.", status=400
+            f"{called} has {len(entries)} entries; this plane takes {MOST_ENTRIES}.", status=422
         )
     for entry in entries:
         if problem := next(_problems(entry), None):
@@ -169,5 +169,5 @@ def _refuse(called: str, entry: str, problem: str) -> NoReturn:
     raise RejectedError(
         f"{called} is refused: its entry '{shown}' {problem}.",
         hint="Pack the folder anew, with plain files and folders only.",
-        status=400,
+        status=422,
     )
