@@ -113,12 +113,13 @@ def test_a_restore_says_where_services_will_answer(call, tmp_path):
 def test_a_plane_in_the_foreground_tells_and_ends_in_peace(tmp_path, signal_):
     """Ctrl-C and SIGTERM are how it is told to end: no error, and a word on what goes on."""
     command = [sys.executable, "-c", "from anyservice_core.cli import main; main()", "plane", "up"]
-    environment = {**os.environ, "ANYSERVICE_STATE_DIR": str(tmp_path / "state")}
+    environment = {**os.environ, "ANYSERVICE_STATE_DIR": str(tmp_path / "new")}
     with subprocess.Popen(
         [*command, "--port", "0", "--engine", "process"], env=environment, stderr=subprocess.PIPE, text=True
     ) as plane:
         assert plane.stderr is not None
-        assert "The plane listens on http://127.0.0.1:" in plane.stderr.readline()
+        began = plane.stderr.readline()
         plane.send_signal(signal_)
         said = plane.stderr.read()
+    assert "The plane listens on http://127.0.0.1:" in began
     assert (plane.returncode, "its services go on" in said) == (0, True)
