@@ -57,6 +57,7 @@ class Chaos:
     kills: list[Kill] = field(default_factory=list)
     moments: list[tuple[float, str]] = field(default_factory=list)
     version: str = ""
+    canary: str = ""
     tag: str = ""
 
     # ── what is done ──
@@ -114,7 +115,7 @@ class Chaos:
             self.history.name(canary, name)
             return lambda client: self.came(client, name, canary)
         if step == 1:
-            client.shift("svc", canary_percent=100)
+            self.all_for(client, name)
             return lambda client: self.won(client, name)
         tag = f"{name}+"
         self.history.name(self.version, tag)
@@ -124,13 +125,20 @@ class Chaos:
 
     def came(self, client: Any, name: str, canary: str, percent: int = 50) -> None:
         self.reached(client, name, percent)
+        self.canary = canary
         self.traffic.pin([self.version, canary])
+
+    def all_for(self, client: Any, name: str) -> None:
+        """Give the canary everything; the other one, which then leaves, is asked by name no more."""
+        self.traffic.pin([self.canary])
+        time.sleep(0.5)  # until the generator has heard of it
+        self.allow(self.tag, name)
+        client.shift("svc", canary_percent=100)
 
     def won(self, client: Any, name: str) -> None:
         status = self.settled(client, version=name)
         self.version, self.tag = status.primary_version.id, name
         self.allow(name)
-        self.traffic.pin([self.version])
 
     def replaced(self, client: Any, tag: str) -> None:
         self.settled(client)
@@ -162,8 +170,7 @@ class Chaos:
             if number == self.plan.rollouts and "canary" in self.plan.kills:
                 self.shift(client, name, 50)
                 self.kill_canary(client, name, canary)
-            self.allow(self.tag, name)
-            client.shift("svc", canary_percent=100)
+            self.all_for(client, name)
             self.won(client, name)
 
     def shift(self, client: Any, name: str, percent: int) -> None:
@@ -200,6 +207,7 @@ class Chaos:
         self.kill("the whole canary", version)
         time.sleep(0.5)
         self.reached(client, name, 50)
+        self.traffic.pin([self.version, version])
         self.note(f"{name} is back")
 
     def kill_worker(self) -> None:
