@@ -60,6 +60,7 @@ test-core: .venv/ready
 
 test-real: .venv/ready
 	@scripts/servers
+	@scripts/chromium
 	$(PYTEST) $(BESIDE) loadfile -m "real and not airflow and not airflow_e2e and not prefect and not prefect_e2e and not official"
 
 test-airflow: .venv/ready

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 
 import anyio
@@ -22,10 +21,10 @@ from anyservice_core.plane.dashboard.sessions import CODE_S, SESSION_S, Sessions
 from anyservice_core.plane.dashboard.stream import feed
 from anyservice_core.testing import TOKEN, FakePlane
 from tests.plane.api import apply, served
+from tests.plane.chromium import CHROMIUM
 
 HERE = "http://127.0.0.1:8642"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture
@@ -337,7 +336,7 @@ def static(name: str) -> str:
 
 def test_no_markup_is_made_from_text():
     """Nothing in the scripts turns text into elements, and the page has neither script nor style of its own."""
-    scripts = static("dashboard.js") + static("pictures.js")
+    scripts = "".join(static(name) for name in pages._FILES if name.endswith(".js"))
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|\bstyle[:=]", scripts
     )

@@ -38,7 +38,9 @@ _STATIC: Final = Path(__file__).parent / "static"
 _FILES: Final = {
     "dashboard.css": "text/css",
     "dashboard.js": "text/javascript",
+    "elements.js": "text/javascript",
     "icon.svg": "image/svg+xml",
+    "list.js": "text/javascript",
     "pictures.js": "text/javascript",
 }
 _HEADERS: Final = {

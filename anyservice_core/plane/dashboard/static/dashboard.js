@@ -1,130 +1,12 @@
 // The dashboard: follows the plane's feed and shows it. Whatever comes from the plane is set as text, never as markup.
 
-import { bar, duration, history, legend, patterns } from "./pictures.js";
+import { again, el, frame, main, named, number, rate, show, state, when } from "./elements.js";
+import { list } from "./list.js";
+import { duration, history, legend, patterns } from "./pictures.js";
 
 const KEY = "anyservice-key"; // the half of a session that only pages of this address can read; see sessions.py
-const ICONS = {
-  RUNNING: "✓", ROLLING_OUT: "↗", ROLLING_BACK: "↩", STARTING: "…", UPDATING: "…", UNHEALTHY: "!",
-  SYSTEM_FAILURE: "✕", TERMINATING: "…", TERMINATED: "■",
-};
-const MOODS = { RUNNING: "good", UNHEALTHY: "bad", SYSTEM_FAILURE: "bad", TERMINATED: "ended" };
 const ROLES = { primary: "primary", canary: "canary", leaving: "on its way out" };
-const main = document.getElementById("main");
 const serviceId = decodeURIComponent(location.pathname.match(/^\/services\/([^/]+)/)?.[1] ?? "") || null;
-const number = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
-const clock = new Intl.DateTimeFormat([], { dateStyle: "short", timeStyle: "medium" });
-
-// ── elements ──
-
-/** Give an element; children are elements or text, attributes that are null are left out. */
-function el(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value !== null && value !== false) made.setAttribute(key, value === true ? "" : value);
-  }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
-/** A name of the users' own: it may be long, of any script, and must not turn its surroundings round. */
-const named = (text) => el("bdi", {}, text);
-const when = (seconds) =>
-  el("time", { datetime: new Date(seconds * 1000).toISOString() }, clock.format(seconds * 1000));
-const state = (text) =>
-  el("span", { class: `state ${MOODS[text] ?? "busy"}` }, el("span", { "aria-hidden": "true" }, ICONS[text] ?? "?"), ` ${text}`);
-const rate = (value) => (value === null ? "–" : `${number.format(value)}/s`);
-const sum = (versions, key) =>
-  versions.some((v) => v[key] !== null) ? versions.reduce((all, v) => all + (v[key] ?? 0), 0) : null;
-
-const shown = new Map();
-
-/** Show this in its part of the page, unless it is there already; who was on something in it stays on it. */
-function show(part, content, make) {
-  const text = JSON.stringify(content);
-  const place = document.getElementById(part);
-  if (shown.get(part) === text && place.hasChildNodes()) return;
-  shown.set(part, text);
-  const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
-  place.replaceChildren(...[make(content)].flat());
-  if (focused) (document.getElementById(focused) ?? main).focus();
-}
-
-function frame(...parts) {
-  if (main.dataset.parts === parts.join()) return;
-  main.dataset.parts = parts.join();
-  main.replaceChildren(...parts.map((id) => el("section", { id, class: `part ${id}` })));
-  shown.clear();
-}
-
-// ── all services ──
-
-const GROUPS = [
-  ["Needs a look", ["UNHEALTHY", "SYSTEM_FAILURE"]],
-  ["On the move", ["ROLLING_OUT", "ROLLING_BACK", "STARTING", "UPDATING", "TERMINATING"]],
-  ["Running", ["RUNNING"]],
-  ["Ended", ["TERMINATED"]],
-];
-const FEW = 6; // so many need no filter
-let filter = "";
-
-function list({ services, total }) {
-  frame("title", "filter", "services");
-  show("title", total, () => el("h1", {}, "Services"));
-  show("filter", services.length > FEW, (many) => (many ? search() : []));
-  const found = services.filter(fits);
-  show("services", { found, filter, total }, () => {
-    if (!services.length) return el("p", {}, "No services yet. ", el("code", {}, "anyservice deploy"), " makes one.");
-    const rest = total - services.length;
-    const groups = GROUPS.map(([title, states]) => [title, found.filter((one) => states.includes(one.state))]);
-    return [
-      ...(services.length > FEW ? groups.map(([title, ones]) => group(title, ones)) : [cards(groups.flatMap(([, ones]) => ones))]),
-      found.length ? null : el("p", {}, "None of them is like that."),
-      rest > 0 ? el("p", {}, `${rest} more are not shown; `, el("code", {}, "anyservice list"), " has them all.") : null,
-    ].filter(Boolean);
-  });
-}
-
-function search() {
-  const field = el("input", { id: "wanted", type: "search", placeholder: "name, version, state or tag", "aria-controls": "services" });
-  field.value = filter;
-  field.addEventListener("input", () => {
-    filter = field.value;
-    if (latest) list(latest);
-  });
-  return el("div", { class: "search" }, el("label", { for: "wanted" }, "Show only"), field);
-}
-
-/** Whether every word of the filter is in something that the service is called. */
-function fits(service) {
-  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-  const tags = Object.entries(service.tags).map(([key, value]) => `${key}:${value}`);
-  const text = [service.name, service.state, ...service.versions.map((v) => v.name), ...tags].join(" ").toLowerCase();
-  return words.every((word) => text.includes(word));
-}
-
-function group(title, services) {
-  if (!services.length) return null;
-  return el("section", {}, el("h2", {}, `${title} (${services.length})`), cards(services));
-}
-
-const cards = (services) => el("ul", {}, services.map((service) => el("li", {}, card(service))));
-
-function card(service) {
-  const serving = service.versions.filter((v) => v.state !== "TERMINATED");
-  const link = el("a", { id: `go-${service.id}`, title: service.name, href: `/services/${encodeURIComponent(service.id)}` }, named(service.name));
-  const errors = sum(serving, "error_rps");
-  return el(
-    "article", {},
-    el("div", { class: "top" }, el("h3", {}, link), state(service.state)),
-    ...(serving.length ? [bar(service.id, serving)] : []),
-    serving.length ? el("div", { class: "foot" }, legend(service.id, serving), el("p", { class: "figures" }, rate(sum(serving, "rps")), " requests, ",
-      el("span", { class: errors ? "bad" : "" }, `${errors ? "⚠ " : ""}${rate(errors)} errors`))) : null,
-    service.error_message ? el("p", { class: "fault" }, gist(service.error_message)) : null,
-  );
-}
-
-/** Of a traceback the line that says what went wrong. */
-const gist = (text) => (text.startsWith("Traceback") ? text.trim().split("\n").at(-1) : text);
 
 // ── one service ──
 
@@ -366,7 +248,7 @@ let redraw = 0;
 window.addEventListener("resize", () => {
   cancelAnimationFrame(redraw);
   redraw = requestAnimationFrame(() => {
-    shown.delete("picture");
+    again("picture");
     if (latest && serviceId) detail(latest);
   });
 });
