@@ -9,6 +9,7 @@ parent goes on using the sockets.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import ssl
 import threading
@@ -39,6 +40,21 @@ LONGER: Final = 2.0  # how many bounds a whole answer may take: one to begin, on
 LASTS_S: Final = 300.0
 _MOST_KEPT: Final = 512
 _HERE: Final = ("127.0.0.1", "localhost", "::1")
+
+
+def _unsigned(record: logging.LogRecord) -> bool:
+    """Leave signatures out of what httpx tells its log: each address, and some of them open what they lead to."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_no_signature(arg) for arg in record.args)
+    return True
+
+
+def _no_signature(arg: object) -> object:
+    signed = isinstance(arg, httpx.URL) and any("sig" in name.lower() for name in arg.params)
+    return arg.copy_with(query=b"***") if isinstance(arg, httpx.URL) and signed else arg
+
+
+logging.getLogger("httpx").addFilter(_unsigned)
 
 
 class _Setup:

@@ -117,6 +117,19 @@ def test_a_failed_upload_leaves_no_zip_and_no_secret(talk, shapes, place):
     assert "secret" not in repr(uploads(talk))
 
 
+def test_an_address_with_a_signature_is_in_no_log(plane, app, caplog):
+    """httpx tells of each request, and whoever logs at INFO would have the keys to the uploads in the log."""
+    caplog.set_level("INFO", "httpx")
+    with plane.client() as client:
+        client.deploy(
+            ServiceConfig(name="svc", applications=[{"import_path": "main:app"}], working_dir=str(app))
+        )
+
+    assert ".zip?***" in caplog.text
+    assert "signature" not in caplog.text
+    assert "?name=svc" in caplog.text
+
+
 def test_a_storage_that_is_not_asked_by_http_is_said_so_before_anything_is_packed(talk, place):
     """Better than a PUT to a URL that is not one."""
     with pytest.raises(ConfigError, match="smart_open"):
