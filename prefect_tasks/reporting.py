@@ -11,7 +11,7 @@ A ``Story`` is told events, one by one, and answers with ``Exhibit``s, each the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
@@ -90,7 +90,7 @@ class Story:
             yield Weight(self.service, self.percent, event.message)
         if event.kind in _STEP_ENDS and len(self.rows) > self.shown:
             self.shown = len(self.rows)
-            yield Verdicts(self.service, tuple(self.rows.values()))
+            yield Verdicts(self.service, _even(self.rows.values()))
 
     def _note(self, event: Event) -> None:
         if event.kind is Kind.MEASURED:
@@ -137,11 +137,16 @@ def _report(outcome: object) -> RolloutReport | None:
 
 
 def _row(weight: int, metric: str, event: Event) -> Mapping[str, Any]:
-    """The long text comes last: a table in the UI is as wide as its texts, and cut off at the right."""
     numbers = {name: _plain(number) for name, number in event.data.get("numbers", {}).items()}
     verdict = event.data.get("phase", "")
     said = event.message.removeprefix(f"{metric}: ")
-    return {"weight": f"{weight} %", "metric": metric, "verdict": verdict, **numbers, "what it says": said}
+    return {"weight": f"{weight} %", "metric": metric, "verdict": verdict, "what it says": said, **numbers}
+
+
+def _even(rows: Collection[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Give all rows all columns: the UI shows those of the first row alone."""
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return tuple({name: row.get(name, "") for name in columns} for row in rows)
 
 
 def _plain(number: Any) -> Any:

@@ -88,6 +88,22 @@ def test_a_step_ends_with_one_table_of_the_last_verdicts() -> None:
     assert tables == [Verdicts("recommender", ({**row, **NUMBERS},))]
 
 
+def test_all_rows_have_all_columns() -> None:
+    """Metrics of different kinds have different numbers, and Prefect's UI shows the columns of the first row."""
+    story = Story()
+    of_probe = event(Kind.MEASURED, 10, "fine", metric="answers", phase="successful", numbers={"value": 1.0})
+    (table,) = (
+        shown
+        for one in (of_probe, measured(10, "failed"), event(Kind.SHIFTING, 10, "on"))
+        for shown in story.hear(one)
+        if isinstance(shown, Verdicts)
+    )
+    assert {tuple(row) for row in table.rows} == {
+        ("weight", "metric", "verdict", "what it says", "value", *NUMBERS)
+    }
+    assert [row["value"] for row in table.rows] == [1, ""]
+
+
 def test_each_step_adds_its_rows() -> None:
     """The table of a later step still holds those before it."""
     _, exhibits = told(
