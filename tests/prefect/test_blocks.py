@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prefect import get_client
 from prefect.blocks.core import Block
+from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 
 import prefect_tasks
@@ -78,6 +79,21 @@ def test_a_saved_block_is_found_by_name_and_keeps_its_secret() -> None:
     assert shown["host"] == "http://127.0.0.1:3"
     assert TOKEN not in str(shown)
     assert TOKEN not in repr(loaded)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_block_that_is_edited_keeps_the_secret_that_nobody_touched() -> None:
+    """The form in the UI shows a token as stars, and sends the stars back with whatever was changed."""
+    AnyserviceCredentials(host="http://127.0.0.1:3", token=TOKEN, cloud="main").save("edited", overwrite=True)
+    with get_client(sync_client=True) as client:
+        shown = client.read_block_document_by_name("edited", "anyservice-credentials", include_secrets=False)
+        assert set(str(shown.data["token"])) == {"*"}
+        form = {**shown.data, "host": "http://127.0.0.1:4", "cloud": None}
+        client.update_block_document(shown.id, BlockDocumentUpdate(data=form, merge_existing_data=False))
+    edited = AnyserviceCredentials.named("edited")
+    assert (edited.host, edited.cloud) == ("http://127.0.0.1:4", None)
+    assert edited.token is not None
+    assert edited.token.get_secret_value() == TOKEN
 
 
 @pytest.mark.usefixtures("prefect_server")
