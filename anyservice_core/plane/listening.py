@@ -103,7 +103,8 @@ def listener(address: str, port: int) -> Iterator[socket.socket]:
         PlaneError: it cannot be bound.
     """
     kind = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(kind, socket.SOCK_STREAM) as bound:
+    # Told that it is TCP, asyncio sends what is small at once, else 40 ms late (``process_host.listening_socket``).
+    with socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((address, port))

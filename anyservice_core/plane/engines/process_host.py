@@ -17,7 +17,7 @@ from .host import Host, run
 from .mounts import Mounts
 from .surroundings import one_for_all, route_prefixes
 
-__all__ = ["main"]
+__all__ = ["listening_socket", "main"]
 
 GRACE_S = 30  # for requests in flight when asked to stop
 KEEP_ALIVE_S = 90.0  # as Serve's own; a router that reuses connections must not find them closed
@@ -65,8 +65,17 @@ def _tell_what_is_left_out(spec: VersionSpec) -> None:
         print(f"{field} is not used: this version runs without a Ray cluster (--engine process).", flush=True)  # noqa: T201
 
 
+def listening_socket() -> socket.socket:
+    """Give a socket for a server of asyncio's that sends at once what is small.
+
+    It sets TCP_NODELAY only where it is told that the socket is TCP's; without it, the second part of each answer
+    waits for the acknowledgement of the first, which takes 40 ms.
+    """
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+
+
 def _serve_http(host: Host, mounts: Mounts) -> None:
-    with socket.socket() as listener:
+    with listening_socket() as listener:
         listener.bind(("127.0.0.1", 0))  # held from now on, but deaf until the apps have started
         server = _server(mounts, host.spec, lambda: host.ready(listener.getsockname()))
         host.under_way = lambda: len(server.server_state.tasks)
