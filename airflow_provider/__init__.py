@@ -73,8 +73,8 @@ _CONN_FIELDS: dict[str, Any] = {
 
 _OPTIONS: dict[str, Any] = {
     "deferrable": {
-        "description": "Whether tasks wait in the triggerer, where they hold no worker. It stands in for "
-        "[operators] default_deferrable.",
+        "description": "Whether tasks wait in the triggerer, where they hold no worker. Takes the place of "
+        "default_deferrable in the section operators.",
         "version_added": "0.1.0",
         "type": "boolean",
         "example": None,

@@ -29,6 +29,7 @@ __all__ = [
     "has",
     "is_late",
     "portable",
+    "quiet_requests",
     "retry_policies",
     "supported",
     "task_state",
@@ -113,7 +114,8 @@ def has(feature: Feature) -> bool:
 
 @functools.cache
 def _say(feature: Feature, version: tuple[int, ...]) -> None:
-    _log.warning("Airflow %s is without %s. %s", ".".join(map(str, version)), feature, feature.lost)
+    # As text: Airflow's log writes a named tuple as any other.
+    _log.warning("Airflow %s is without %s. %s", ".".join(map(str, version)), str(feature), feature.lost)
 
 
 def portable(options: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +137,13 @@ def is_late(error: Exception) -> bool:
     from airflow.exceptions import TaskDeferralError
 
     return isinstance(error, TaskDeferralError) and "timeout" in str(error).lower()
+
+
+def quiet_requests() -> None:
+    """Keep httpx from a line in the task's log for each look at a service, as Airflow 3 does by itself."""
+    log = logging.getLogger("httpx")
+    if VERSION < (3,) and log.level == logging.NOTSET:
+        log.setLevel(logging.WARNING)
 
 
 def task_state(ti: Any) -> str | None:

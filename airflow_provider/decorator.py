@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     DecoratedOperator,
     determine_kwargs,
+    mask_secret,
     task_decorator_factory,
 )
 
@@ -93,6 +94,8 @@ class CanaryCheckOperator(DecoratedOperator):
         return seen
 
     def _ask(self, context: Any, status: ServiceStatus, seen: Mapping[str, Any]) -> Any:
+        if status.query_auth_token:
+            mask_secret(status.query_auth_token)
         known = {
             "service": status.name,
             "canary": seen["canary_version"],

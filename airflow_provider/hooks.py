@@ -12,14 +12,18 @@ An empty host or token is looked for where the command line looks, see ``anyserv
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
+from airflow_provider import get_provider_info
+from airflow_provider.compat import quiet_requests
 from anyservice_core import AnyserviceError, ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["ServiceHook"]
 
 _log = logging.getLogger("airflow_provider")
+_EXTRAS = frozenset(get_provider_info()["connection-types"][0]["conn-fields"])
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 _ON_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _BAD_NEWS, _GOOD_ENDS = {"trouble", "rolling_back"}, {"succeeded", "no_change"}
@@ -49,6 +54,7 @@ class ServiceHook(BaseHook):
 
     def __init__(self, conn_id: str = default_conn_name) -> None:
         super().__init__()
+        quiet_requests()
         self.conn_id = conn_id
 
     def get_conn(self, **options: Callable[..., Any] | None) -> Client:
@@ -56,12 +62,13 @@ class ServiceHook(BaseHook):
         from anyservice_core import Client
 
         conn = self.get_connection(self.conn_id)
-        if conn.password:
-            mask_secret(conn.password)
         place, verify_tls = client_options(self.conn_id, conn, conn.extra_dejson)
         transport = None if verify_tls else httpx.HTTPTransport(verify=False)
         ears: dict[str, Any] = {"on_report": report, **options}
-        return Client(**place, transport=transport, **ears)
+        with _naming(self.conn_id):
+            client = Client(**place, transport=transport, **ears)
+        mask_secret(client.settings.token)  # wherever it was found
+        return client
 
     async def aget_conn(self, **options: Callable[..., Any] | None) -> AsyncClient:
         """Give an async client, without a blocking call. Raises ``ConfigError`` like ``get_conn``."""
@@ -71,7 +78,8 @@ class ServiceHook(BaseHook):
         place, verify_tls = client_options(self.conn_id, conn, await get_async_extra_dejson(conn))
         transport = None if verify_tls else httpx.AsyncHTTPTransport(verify=False)
         ears: dict[str, Any] = {"on_report": report, **options}
-        return AsyncClient(**place, transport=transport, **ears)
+        with _naming(self.conn_id):
+            return AsyncClient(**place, transport=transport, **ears)
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -117,7 +125,9 @@ def client_options(conn_id: str, conn: Any, extra: Mapping[str, Any]) -> tuple[d
 
     Raises ``ConfigError`` naming the connection and the field.
     """
-    try:
+    for name in sorted(map(str, extra.keys() - _EXTRAS)):
+        _say_unknown(conn_id, name)
+    with _naming(conn_id):
         options = {
             "host": _host(conn),
             "token": conn.password or None,
@@ -126,8 +136,22 @@ def client_options(conn_id: str, conn: Any, extra: Mapping[str, Any]) -> tuple[d
             "timeout_s": _seconds("timeout_s", extra.get("timeout_s")),
         }
         return options, _flag("verify_tls", extra.get("verify_tls"))
+
+
+@contextmanager
+def _naming(conn_id: str) -> Iterator[None]:
+    """Let an error say which connection is to be mended."""
+    try:
+        yield
     except ConfigError as error:
         raise ConfigError(f"Connection {conn_id!r}: {error.message}", hint=error.hint) from None
+
+
+@functools.cache
+def _say_unknown(conn_id: str, name: str) -> None:
+    """Once in a process: a ``project`` that is misspelt would deploy into another one without a word."""
+    known = ", ".join(sorted(_EXTRAS))
+    _log.warning("Connection %r: extra %r is not heeded; there are %s.", conn_id, name, known)
 
 
 def _host(conn: Any) -> str | None:

@@ -39,6 +39,9 @@ def test_the_first_time_that_something_is_missed_the_log_says_what_is_lost(oldes
     assert [compat.has(feature), compat.has(feature)] == [False, False]
 
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert {type(arg) for arg in caplog.records[0].args} == {str}, (
+        "Airflow's log writes others in its own way"
+    )
     assert caplog.records[0].getMessage() == f"Airflow 2.11.2 is without {feature}. {feature.lost}"
 
 

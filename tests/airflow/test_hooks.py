@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -10,7 +11,7 @@ from airflow.providers.common.compat.sdk import Connection, redact
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider import get_provider_info
+from airflow_provider import get_provider_info, hooks
 from airflow_provider.hooks import ServiceHook, client_options, report
 from anyservice_core import ConfigError
 from anyservice_core.rollout.events import Event, Kind
@@ -89,6 +90,28 @@ def test_a_field_that_cannot_be_read_is_named(extra):
         from_json(host="h", extra=extra)
 
 
+def test_an_extra_of_another_name_is_said_once(caplog):
+    """A project that is misspelt would deploy into another one without a word."""
+    hooks._say_unknown.cache_clear()
+    for _ in range(2):
+        from_json(host="h", extra={"projekt": "shop", "cloud": "main"})
+
+    said = "extra 'projekt' is not heeded; there are cloud, project, timeout_s, verify_tls."
+    assert [record.getMessage() for record in caplog.records] == [f"Connection 'anyservice_default': {said}"]
+
+
+def test_a_connection_without_a_token_is_named(monkeypatch, tmp_path):
+    """Whoever reads the task's log knows which of the connections is to be mended."""
+    for name in ("ANYSERVICE_CLI_TOKEN", "ANYSCALE_CLI_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ANYSERVICE_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_BARE", json.dumps({"conn_type": "anyservice", "host": "https://h"}))
+    for get in (ServiceHook("bare").get_conn, lambda: asyncio.run(ServiceHook("bare").aget_conn())):
+        with pytest.raises(ConfigError, match="Connection 'bare': No token"):
+            get()
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])  # it builds its table of letters at the first use
 @given(
     st.dictionaries(
@@ -113,8 +136,6 @@ def connection(monkeypatch):
 
 def test_the_hook_gives_both_clients(connection):
     """One connection, two colours; neither shows its token."""
-    import asyncio
-
     hook = ServiceHook()
     clients = hook.get_conn(), asyncio.run(hook.aget_conn())
 
@@ -127,6 +148,16 @@ def test_a_token_is_masked_in_logs(connection, monkeypatch):
     ServiceHook().get_conn()
 
     assert TOKEN not in str(redact(f"the token is {TOKEN}"))
+
+
+def test_a_token_from_elsewhere_is_masked_too(monkeypatch):
+    """An empty password leaves the token to the environment, and the log knows no difference."""
+    elsewhere = "aph0_from-the-environment"
+    monkeypatch.setenv("ANYSERVICE_CLI_TOKEN", elsewhere)
+    monkeypatch.setenv("AIRFLOW_CONN_BARE", json.dumps({"conn_type": "anyservice", "host": "https://h"}))
+    ServiceHook("bare").get_conn()
+
+    assert elsewhere not in str(redact(f"the token is {elsewhere}"))
 
 
 def test_without_tls_verification_the_client_says_so(monkeypatch):
