@@ -74,7 +74,7 @@ def plane() -> None:
     help="Port of its API on 127.0.0.1; 0 takes a free one.",
 )
 @click.option(
-    "--listen", metavar="ADDRESS", help="Listen there as well, with TLS: one address of this machine."
+    "--listen", metavar="ADDRESS", help="Let other machines in at this address of this one, with TLS."
 )
 @click.option(
     "--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Certificate to listen with, as PEM."

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -9,7 +13,7 @@ from anyservice_core.errors import AnyserviceError
 from anyservice_core.plane.api import refusal
 from anyservice_core.plane.routes import ApiReply
 
-__all__ = ["address", "refused", "response", "says_no"]
+__all__ = ["address", "refused", "response", "says_no", "seen_from"]
 
 
 def address(request: HTTPConnection) -> str:
@@ -24,6 +28,25 @@ def response(reply: ApiReply) -> Response:
     if isinstance(reply.body, str):
         return PlainTextResponse(reply.body, status_code=reply.status, headers=headers)
     return JSONResponse(reply.body, status_code=reply.status, headers=headers)
+
+
+def seen_from(plane: str, reply: ApiReply) -> ApiReply:
+    """Give the reply with services at the host by which the plane itself was found, at this URL."""
+    parts = urlsplit(plane)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+
+    def moved(one: Any) -> Any:
+        if not (isinstance(one, dict) and "base_url" in one):
+            return one
+        here = f"{host}:{urlsplit(one['base_url']).port}"
+        return {**one, "hostname": here, "base_url": f"{parts.scheme}://{here}"}
+
+    body = reply.body
+    if isinstance(body, dict) and "result" in body:
+        body = {**body, "result": moved(body["result"])}
+    if isinstance(body, dict) and "results" in body:
+        body = {**body, "results": [moved(one) for one in body["results"]]}
+    return replace(reply, body=body)
 
 
 def refused(error: AnyserviceError) -> Response:

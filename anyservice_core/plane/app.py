@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from anyservice_core.errors import AnyserviceError, AuthError, RejectedError, UnavailableError
-from anyservice_core.plane.answers import address, refused, response, says_no
+from anyservice_core.plane.answers import address, refused, response, says_no, seen_from
 from anyservice_core.plane.api import Api
 from anyservice_core.plane.reading import MAX_BODY, MAX_UPLOAD, check_type, parse
 from anyservice_core.plane.routes import ApiRequest
@@ -31,8 +31,13 @@ log = logging.getLogger(__name__)
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"]
 
 
-def application(api: Api, pages: Iterable[BaseRoute] = ()) -> Starlette:
-    """Give the ASGI application that serves ``api``, and before it what else the plane shows at its address."""
+def application(api: Api, pages: Iterable[BaseRoute] = (), *, beyond: bool = False) -> Starlette:
+    """Give the ASGI application that serves ``api``, and before it what else the plane shows at its address.
+
+    Args:
+        beyond: it is asked from other machines, and shows services where those find them: at the name by which
+            the plane itself was asked.
+    """
 
     async def answer(request: Request) -> Response:
         try:
@@ -52,7 +57,8 @@ def application(api: Api, pages: Iterable[BaseRoute] = ()) -> Starlette:
             base_url=str(request.base_url).rstrip("/"),
             client=address(request),
         )
-        return response(await to_thread.run_sync(api.answer, asked))
+        reply = await to_thread.run_sync(api.answer, asked)
+        return response(seen_from(asked.base_url, reply) if beyond else reply)
 
     async def upload(request: Request) -> Response:
         name = request.path_params["name"]

@@ -32,7 +32,7 @@ from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines import procfs
 from anyservice_core.plane.engines.base import Engine
 from anyservice_core.plane.haproxy import write_private
-from anyservice_core.plane.listening import LOOPBACK, Door, listener, open_beside, quiet
+from anyservice_core.plane.listening import LOOPBACK, Door, beyond, listener, open_beside, quiet
 from anyservice_core.plane.room import LEAST_DISK, Room
 from anyservice_core.plane.run_dir import remove_run_dir, run_dir
 from anyservice_core.plane.sight import LADDER, Options
@@ -55,7 +55,7 @@ class PlaneSettings:
     Args:
         state_dir: where it keeps everything.
         port: where its API listens, on 127.0.0.1; 0 takes a free one.
-        listen: a further address at which it listens, on the same port.
+        listen: a further address at which it and its services listen, on the same ports.
         engine: what runs new versions: ``ray``, a private Ray cluster each, or ``process``.
         first_service_port: services get this port and those above it.
         ladder: the weights in percent of a rollout that nobody holds, rising, the last one 100.
@@ -162,14 +162,25 @@ def _serve(
         check_room=Room(state_dir, settings.least_disk, settings.least_memory).check,
     )
     router = Router(state_dir, run_dir(state_dir))
-    loop = Loop(store, bundles, engines=every, router=router, clock=time.time, options=settings.options)
+    further = beyond(settings.listen, state_dir / "router")
+    loop = Loop(
+        store,
+        bundles,
+        engines=every,
+        router=router,
+        clock=time.time,
+        options=settings.options,
+        beyond=further,
+    )
     port = bound.getsockname()[1]
     host = f"http://{LOOPBACK}:{port}"
     history = History(store, time.time)
     dashboard = Dashboard(api, history, ending=lambda: server.should_exit)
     server = uvicorn.Server(uvicorn.Config(application(api, dashboard.routes()), **quiet()))
     beside = (
-        open_beside(application(api), settings.listen, port) if settings.listen else contextlib.nullcontext()
+        open_beside(application(api, beyond=True), settings.listen, port)
+        if settings.listen
+        else contextlib.nullcontext()
     )
     loop.tick()  # so that the first answer already tells what was found, not what was remembered
     with (

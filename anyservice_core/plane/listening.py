@@ -1,25 +1,29 @@
 """Where the plane listens: on this machine by itself, and beyond it only if it is told so, then with TLS.
 
 The door on 127.0.0.1 is always there, and is the one that commands and the dashboard on this machine use. A further
-one, on one address of this machine, leads to the same API and to nothing else: the dashboard stays at home. What
-comes in there is a token and what people deploy, so a certificate is asked for; whoever has another shield in front,
-such as a VPN or a proxy with TLS, says ``plaintext``.
+one, on one address of this machine, leads to the same API and to the services, on the ports that they have, and to
+nothing else: the dashboard stays at home. What comes in there is a token and what people deploy, so a certificate is
+asked for; whoever has another shield in front, such as a VPN, says ``plaintext``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import ipaddress
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from anyservice_core.errors import PlaneError
+from anyservice_core.plane.haproxy import write_private
+from anyservice_core.plane.router_config import Beyond
 
-__all__ = ["LOOPBACK", "Door", "listener", "open_beside", "quiet"]
+__all__ = ["LOOPBACK", "Door", "beyond", "listener", "open_beside", "quiet"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -90,9 +94,28 @@ class Door:
         return f"{self.scheme}://{shown}:{port}"
 
     @property
+    def chain(self) -> str:
+        """The certificate and its key as one text; empty without one."""
+        files = (self.tls_cert, self.tls_key) if self.tls_cert else ()
+        return "\n".join(Path(file).read_text(encoding="utf-8") for file in files if file)
+
+    @property
     def tls(self) -> dict[str, Any]:
         """What uvicorn needs to know of the certificate."""
         return {"ssl_certfile": self.tls_cert, "ssl_keyfile": self.tls_key} if self.tls_cert else {}
+
+
+def beyond(door: Door | None, folder: Path) -> Beyond | None:
+    """Say where services are reached, and put what HAProxy needs for it into the folder that it reads from."""
+    content = door.chain if door else ""
+    # Named by its content: another certificate is another configuration, and so another process that reads it.
+    pem = folder / f"tls-{hashlib.sha256(content.encode()).hexdigest()[:16]}.pem"
+    for old in {*folder.glob("tls-*.pem")} - {pem}:
+        old.unlink()
+    if content:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(pem, content)
+    return Beyond(door.address, pem.name if content else None) if door else None
 
 
 @contextlib.contextmanager

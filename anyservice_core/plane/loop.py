@@ -14,12 +14,15 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from anyservice_core.errors import AnyserviceError, PlaneError, RejectedError
+from anyservice_core.errors import AnyserviceError, NotFoundError, PlaneError, RejectedError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.plane.bundles import Bundles, bundles_of
 from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_id
+from anyservice_core.plane.machine import cpus_of, this_machine
 from anyservice_core.plane.reconcile import Options, Sight, Step, step
+from anyservice_core.plane.registry import Registry
 from anyservice_core.plane.router import Route, Server, Slot, SlotCounters
+from anyservice_core.plane.router_config import Beyond
 from anyservice_core.plane.runs import Run, begun, cannot_start
 from anyservice_core.plane.state import Service, Version
 from anyservice_core.plane.store import Event, Store
@@ -44,6 +47,7 @@ class Loop:
     Args:
         engines: by name; a version keeps the engine it was born with.
         clock: seconds since the epoch.
+        beyond: where else services are reached than on this machine.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Loop:
         router: RouterLike,
         clock: Callable[[], float],
         options: Options,
+        beyond: Beyond | None = None,
     ) -> None:
         self.store = store
         self.bundles = bundles
@@ -62,7 +67,9 @@ class Loop:
         self.router = router
         self.clock = clock
         self.options = options
+        self.beyond = beyond
         self._ledger = Ledger(store)
+        self._registry = Registry(store)
         self._shown: dict[str, Route] = {}  # what the router was told last, and did
         self._fault = ""
         self._told: set[str] = set()
@@ -98,7 +105,7 @@ class Loop:
         living = [v for v in service.versions if v.state is not ServiceVersionState.TERMINATED]
         hosts = {host: self.engines[v.engine].observe(host) for v in living for host in v.hosts}
         # It obeys if it does what the service asks for by now: a request may have changed that since the last tick.
-        obeys = self._shown.get(service.id) == route(service)
+        obeys = self._shown.get(service.id) == route(service, self.beyond)
         return Sight(hosts=hosts, sessions=sessions, routed=obeys, fault=self._fault)
 
     # ── decide and keep ──
@@ -167,7 +174,14 @@ class Loop:
             http_options=serve.get("http_options") or {},
             grpc_options=serve.get("grpc_options") or {},
             logging_config=serve.get("logging_config"),
+            cpus=self._cpus(run.spec["compute_config_id"]),
         )
+
+    def _cpus(self, compute_id: str) -> int | None:
+        try:
+            return cpus_of(self._registry.computes.get(compute_id).config, this_machine())
+        except NotFoundError:  # of an earlier plane, which kept none
+            return None
 
     def _localised(self, application: Mapping[str, Any]) -> dict[str, Any]:
         """Give the application with uploaded directories replaced by local ones."""
@@ -189,7 +203,7 @@ class Loop:
 
     def _routed(self, service: Service) -> Route | None:
         try:
-            return route(service)
+            return route(service, self.beyond)
         except Exception as error:  # noqa: BLE001  as above
             self._surprise(service, error)
             return self._shown.get(service.id)
@@ -233,7 +247,7 @@ def at_rest(service: Service) -> bool:
     return service.state is ServiceState.TERMINATED
 
 
-def route(service: Service) -> Route:
+def route(service: Service, beyond: Beyond | None = None) -> Route:
     """Give the route that a service's seats and weights amount to."""
     servers: dict[Slot, Server | None] = {"a": None, "b": None}
     for slot, version in service.seats():
@@ -246,6 +260,7 @@ def route(service: Service) -> Route:
         servers=servers,
         second=service.second_token,
         grpc=any(_has_grpc(version) for version in service.versions),
+        beyond=beyond,
     )
 
 

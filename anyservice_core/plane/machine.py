@@ -18,7 +18,7 @@ from anyservice_core.errors import RejectedError
 from anyservice_core.models.machines import resources_of
 from anyservice_core.models.wire import ComputeSpec, DeploymentSpec, NodeType
 
-__all__ = ["Machine", "check_fit", "this_machine"]
+__all__ = ["Machine", "check_fit", "cpus_of", "this_machine"]
 
 _LEAST_CPUS: Final = 8
 _GIB: Final = 2**30
@@ -65,6 +65,20 @@ def check_fit(spec: ComputeSpec, machine: Machine) -> None:
             )
     for where, _, has in asked:
         _check_kind(where, has, machine)
+
+
+def cpus_of(spec: ComputeSpec, machine: Machine) -> int | None:
+    """Give how many CPUs a version may have by its compute config, ``None`` if that does not say.
+
+    That is what the head and all that its workers may grow to have together, as far as this machine goes.
+    """
+    total = 0.0
+    for part in resources_of(spec):
+        total += _has("head", part.head_node_type).get("cpu", 0)
+        for worker in part.worker_node_types or ():
+            most = max(worker.max_workers or 0, worker.min_workers or 0)
+            total += most * _has("worker", worker).get("cpu", 0)
+    return min(math.ceil(total), machine.cpus) or None
 
 
 _UNITS: Final = {"cpu": " CPUs", "gpu": " GPUs", "memory": " GiB of memory"}

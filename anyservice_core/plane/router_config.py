@@ -51,6 +51,7 @@ __all__ = [
     "SLOTS",
     "TOKENS",
     "VERSIONS",
+    "Beyond",
     "Route",
     "Server",
     "Slot",
@@ -88,11 +89,19 @@ class Server:
 
 
 @dataclass(frozen=True)
+class Beyond:
+    """A further address at which services are reached, on the ports that they have; ``pem`` is a file beside the text."""
+
+    address: str
+    pem: str | None = None
+
+
+@dataclass(frozen=True)
 class Route:
     """A service: its port on this machine, who may ask (``token``; ``None``: anyone), and who answers.
 
     ``second`` is a token that lets in as well, while clients change over from one to the other. ``grpc``: some
-    version of it may have that.
+    version of it may have that. ``beyond``: where else it listens.
     """
 
     service_id: str
@@ -101,6 +110,7 @@ class Route:
     servers: Mapping[Slot, Server | None]
     second: str | None = field(default=None, repr=False)
     grpc: bool = False
+    beyond: Beyond | None = None
 
 
 def check(routes: Sequence[Route]) -> None:
@@ -117,6 +127,8 @@ def check(routes: Sequence[Route]) -> None:
         for server in route.servers.values():
             if server is not None:
                 _check_server(server)
+        if route.beyond is not None:
+            _check_beyond(route.beyond)
     _check_unique("service_id", [route.service_id for route in routes])
     _check_unique("port", [route.port for route in routes])
 
@@ -136,6 +148,15 @@ def _check_server(server: Server) -> None:
         )
 
 
+def _check_beyond(beyond: Beyond) -> None:
+    try:
+        ipaddress.ip_address(beyond.address)
+    except ValueError as error:
+        raise ConfigError(f"{beyond.address!r} is no address to listen at.") from error
+    if beyond.pem is not None:
+        _check_name("pem", beyond.pem)
+
+
 def _check_name(what: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ConfigError(
@@ -153,7 +174,7 @@ def _check_unique(what: str, values: Sequence[object]) -> None:
 
 def structure(routes: Sequence[Route]) -> str:
     """Give a mark that changes whenever another process is needed: services, ports, open doors, the text itself."""
-    empty = [Route(r.service_id, r.port, r.token and "x", dict.fromkeys(SLOTS), grpc=r.grpc) for r in routes]
+    empty = [replace(r, token=r.token and "x", second=None, servers=dict.fromkeys(SLOTS)) for r in routes]
     return hashlib.sha256(render(empty).encode()).hexdigest()
 
 
@@ -176,17 +197,24 @@ def render(routes: Sequence[Route]) -> str:
 
 def _service(route: Route) -> str:
     name, port = route.service_id, route.port
+    beyond = "" if route.beyond is None else _bind(route.beyond, port)
     servers = "".join(_server(slot, route.servers.get(slot)) for slot in SLOTS)
     if not route.grpc:
-        return _FRONTEND.format(name=name, port=port, grpc="") + _backend(route, name, servers)
+        return _FRONTEND.format(name=name, port=port, beyond=beyond, grpc="") + _backend(route, name, servers)
     named = _GRPC_FRONTEND.format(name=name)
     others = "".join(_server(slot, grpc_of(route.servers.get(slot)), " proto h2") for slot in SLOTS)
     return (
-        _FRONTEND.format(name=name, port=port, grpc=named)
+        _FRONTEND.format(name=name, port=port, beyond=beyond, grpc=named)
         + _GRPC_NEXT.format(name=name, port=port)
         + _backend(route, name, servers)
         + _backend(route, GRPC + name, others)
     )
+
+
+def _bind(beyond: Beyond, port: int) -> str:
+    tls = f" ssl crt {beyond.pem} alpn h2,http/1.1 ssl-min-ver TLSv1.2" if beyond.pem else ""
+    address = f"[{beyond.address}]" if ":" in beyond.address else beyond.address
+    return f"    bind {address}:{port}{tls}\n"
 
 
 def _backend(route: Route, backend: str, servers: str) -> str:
@@ -260,7 +288,7 @@ _DOOR = """\
 _FRONTEND = """
 frontend in:{name}
     bind 127.0.0.1:{port}
-{grpc}    use_backend next:{name} if {{ stopping }}
+{beyond}{grpc}    use_backend next:{name} if {{ stopping }}
     default_backend {name}
 
 backend next:{name}

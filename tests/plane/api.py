@@ -38,9 +38,15 @@ class Caller:
     """Asks the plane's application; a fault of it is an answer, as it is for real clients."""
 
     def __init__(
-        self, plane: FakePlane, *, pages: Iterable[BaseRoute] = (), address: str = "127.0.0.1", **headers: str
+        self,
+        plane: FakePlane,
+        *,
+        pages: Iterable[BaseRoute] = (),
+        address: str = "127.0.0.1",
+        beyond: bool = False,
+        **headers: str,
     ) -> None:
-        self.app = app.application(plane.api, pages)
+        self.app = app.application(plane.api, pages, beyond=beyond)
         self.transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(address, 123))
         self.headers = headers
 

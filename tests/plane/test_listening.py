@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import http.server
 import ipaddress
 import json
+import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -17,13 +23,16 @@ from anyservice_core.errors import PlaneError
 from anyservice_core.plane import daemon
 from anyservice_core.plane.app import application
 from anyservice_core.plane.daemon import PlaneSettings
-from anyservice_core.plane.listening import LOOPBACK, Door, listener, open_beside, quiet
+from anyservice_core.plane.listening import LOOPBACK, Door, beyond, listener, open_beside, quiet
+from anyservice_core.plane.router import Route, Router, Server
+from anyservice_core.plane.router_config import Beyond
 from anyservice_core.testing import TOKEN, FakePlane
+from tests.plane.api import Caller, body
 
 
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory) -> dict[str, str]:
-    """A certificate for 127.0.0.1 and its key, in two files and in one, and another key."""
+    """A certificate for this machine and its key, in two files and in one, and another key."""
     x509 = pytest.importorskip("cryptography.x509")
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,6 +40,7 @@ def pem(tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("pem")
     key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "plane")])
+    names = [x509.IPAddress(ipaddress.ip_address(address)) for address in (LOOPBACK, "127.0.0.2")]
     now = dt.datetime.now(dt.UTC)
     cert = (
         x509.CertificateBuilder()
@@ -40,9 +50,7 @@ def pem(tmp_path_factory) -> dict[str, str]:
         .serial_number(1)
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )
     private = (
@@ -112,14 +120,95 @@ def test_a_door_with_a_certificate_speaks_tls_alone(pem, cert, key):
     with FakePlane() as plane:
         port = port_of(door)
         patient = httpx.HTTPTransport(verify=trust, retries=8)  # it is opened in a thread
-        with open_beside(application(plane.api), door, port), httpx.Client(transport=patient) as http:
-            assert http.get(f"{door.url(port)}/api/v2/userinfo/").status_code == 401
+        with open_beside(application(plane.api), door, port), httpx.Client(transport=patient) as far:
+            assert far.get(f"{door.url(port)}/api/v2/userinfo/").status_code == 401
             headers = {"Authorization": f"Bearer {TOKEN}"}
-            assert http.get(f"{door.url(port)}/api/v2/userinfo/", headers=headers).status_code == 200
+            assert far.get(f"{door.url(port)}/api/v2/userinfo/", headers=headers).status_code == 200
             with pytest.raises(httpx.HTTPError):
-                http.get(f"http://{LOOPBACK}:{port}/healthz")
+                far.get(f"http://{LOOPBACK}:{port}/healthz")
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://{LOOPBACK}:{port}/healthz", trust_env=False)
+
+
+def test_services_are_shown_where_those_find_them_who_ask(pem):
+    """At the name by which the plane was found from elsewhere, and at home on 127.0.0.1."""
+    with FakePlane() as plane:
+        near = Caller(plane, Authorization=f"Bearer {TOKEN}")
+        far = Caller(plane, beyond=True, Authorization=f"Bearer {TOKEN}", Host="plane.example.org:8642")
+        service = near.put("/api/v2/services-v2/apply", json=body()).json()["result"]
+        assert (service["base_url"], service["hostname"]) == ("http://127.0.0.1:8700", "127.0.0.1:8700")
+        for shown in (
+            far.get(f"/api/v2/services-v2/{service['id']}").json()["result"],
+            far.get("/api/v2/services-v2/").json()["results"][0],
+        ):
+            assert shown == {
+                **service,
+                "base_url": "http://plane.example.org:8700",
+                "hostname": "plane.example.org:8700",
+            }
+        assert far.get("/api/v2/userinfo/").status_code == 200
+        assert far.get("/api/v2/nothing").status_code == 404
+
+
+def test_what_haproxy_reads_is_private_and_leaves_with_the_door(pem, tmp_path):
+    """Named by its content, so that another certificate is taken up; nothing of it stays when the door is closed."""
+    folder = tmp_path / "router"
+    one = beyond(Door("192.0.2.2", pem["cert"], pem["key"]), folder)
+    again = beyond(Door("192.0.2.2", pem["both"]), folder)
+    (path,) = folder.iterdir()
+    assert (path.name, path.stat().st_mode & 0o777) == (again.pem, 0o600)
+    assert one.pem != again.pem  # the same but for a line end
+    assert beyond(Door("192.0.2.2", plaintext=True), folder) == Beyond("192.0.2.2")
+    assert beyond(None, folder) is None
+    assert list(folder.iterdir()) == []
+
+
+class Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"hi")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def version() -> Iterator[Server]:
+    """A version that answers."""
+    server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Hello)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield Server("ver_one", server.server_address, 100)
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.real
+def test_services_are_reached_beyond_by_tls_alone(pem, tmp_path, version):
+    """HAProxy answers at the further address with the certificate, by the same token, and at home as ever."""
+    run_dir = Path(tempfile.mkdtemp(prefix="asv-", dir="/tmp"))
+    door = Door("127.0.0.2", pem["cert"], pem["key"])
+    port, token = port_of(door), {"Authorization": "Bearer tok"}
+    route = Route("svc", port, "tok", {"a": version, "b": None}, beyond=beyond(door, tmp_path / "router"))
+    router = Router(tmp_path, run_dir)
+    trust = ssl.create_default_context(cafile=pem["cert"])
+    try:
+        router.apply([route])
+        with httpx.Client(verify=trust, trust_env=False) as far:
+            assert far.get(f"https://127.0.0.2:{port}/", headers=token).text == "hi"
+            assert far.get(f"https://127.0.0.2:{port}/").status_code == 401
+            assert far.get(f"http://{LOOPBACK}:{port}/", headers=token).text == "hi"
+            with pytest.raises(httpx.HTTPError):
+                far.get(f"http://127.0.0.2:{port}/", headers=token).raise_for_status()
+        router.apply([replace(route, beyond=None)])
+        with httpx.Client(verify=trust, trust_env=False) as far:
+            assert far.get(f"http://{LOOPBACK}:{port}/", headers=token).text == "hi"
+            with pytest.raises(httpx.ConnectError):
+                far.get(f"https://127.0.0.2:{port}/", headers=token)
+    finally:
+        router.stop()
+        shutil.rmtree(run_dir)
 
 
 def test_nobody_says_where_a_request_comes_from_but_the_server():

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from anyservice_core.errors import NotFoundError
-from anyservice_core.plane import catalog
+from anyservice_core.plane import catalog, loop
 from anyservice_core.plane.endpoints import computes
 from anyservice_core.plane.machine import Machine, this_machine
 from anyservice_core.testing import HOST, TOKEN, FakePlane
@@ -347,6 +347,26 @@ def test_what_does_not_fit_is_refused_with_what_would(http, plane, config, told)
     for part in told:
         assert part in detail(answer)
     assert len(plane.api.registry.computes.all()) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "cpus"),
+    [
+        (spec(), None),
+        (spec({"resources": {"cpu": 0, "gpu": 0}}), None),
+        (spec({"resources": {"cpu": 2}}), 2),
+        (spec({"required_resources": {"cpu": 1.5}}), 2),
+        (spec({"resources": {"cpu": 1}}, {"resources": {"cpu": 2}, "min_workers": 1, "max_workers": 3}), 7),
+        (spec({"resources": {"cpu": 1}}, {"resources": {"cpu": 2}, "max_workers": 100}), 8),
+    ],
+)
+def test_a_version_gets_the_cpus_that_are_written_out(http, plane, monkeypatch, config, cpus):
+    """As many as it may grow to, as far as this machine goes; what is not written out is the engine's choice."""
+    monkeypatch.setattr(loop, "this_machine", lambda: SMALL)
+    compute = made(keep(http, config))["id"]
+    version = made(apply(http, compute_config_id=compute))["primary_version"]["id"]
+    plane.advance(1)
+    assert plane.engine.specs[version].cpus == cpus
 
 
 def test_this_machine_is_seen():

@@ -181,10 +181,10 @@ def test_a_service_that_surprises_keeps_nobody_waiting(http, plane, monkeypatch,
     route = loop.route
 
     def surprising(call, mine):
-        def surprised(asked):
+        def surprised(asked, *more):
             if mine(asked):
                 raise KeyError(where)
-            return call(asked)
+            return call(asked, *more)
 
         return surprised
 

@@ -31,7 +31,8 @@ class VersionSpec:
     """What to run: Serve application dicts whose ``runtime_env.working_dir`` is an absolute local folder.
 
     ``version_id`` is a host's id: that of a version, or of a further generation of it (``host_id``).
-    Environment variables in it may be secret, so no application shows in ``repr``.
+    Environment variables in it may be secret, so no application shows in ``repr``. ``cpus`` is how many its
+    compute config writes out; ``None``, as many as the engine sees fit.
     """
 
     version_id: str
@@ -41,6 +42,7 @@ class VersionSpec:
     logging_config: Mapping[str, Any] | None = None
     tracing_config: Mapping[str, Any] | None = None
     external_storage: Mapping[str, Any] | None = None  # a Redis for the state of a cluster
+    cpus: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

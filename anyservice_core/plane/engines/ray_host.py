@@ -100,7 +100,8 @@ def _start_cluster(host: Host, address: tuple[str, int], tracing: dict[str, Any]
         ray.init(
             address="local",
             namespace="serve",
-            num_cpus=host.options["num_cpus"],
+            # Twice what is written out, as twice the default: while a version is updated in place, both run.
+            num_cpus=2 * host.spec.cpus if host.spec.cpus else host.options["num_cpus"],
             num_gpus=0,
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
