@@ -126,6 +126,12 @@ def plane() -> None:
     type=Size(),
     help="A deploy is refused while less memory is free.  [default: what a version takes to start]",
 )
+@click.option(
+    "--version-memory",
+    type=Size(),
+    default="0",
+    help="A version that holds more memory is ended and started again, three times at most.  [default: no limit]",
+)
 @with_output("text", "json", "yaml")
 def up(
     *,
@@ -142,6 +148,7 @@ def up(
     sick_canary: float,
     least_disk: int,
     least_memory: int | None,
+    version_memory: int,
 ) -> None:
     """Start the plane; adopt what an earlier one left running.
 
@@ -165,6 +172,7 @@ def up(
         sick_canary_s=sick_canary,
         least_disk=least_disk,
         least_memory=least_memory,
+        version_memory=version_memory,
     )
     if detach:
         record = control.spawn(settings)

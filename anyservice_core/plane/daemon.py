@@ -64,6 +64,7 @@ class PlaneSettings:
         sick_canary_s: so long may the canary of a rollout that nobody holds be UNHEALTHY.
         least_disk: so many bytes must be free where ``state_dir`` is for a deploy to be taken; 0: none.
         least_memory: so many bytes of memory must be free; ``None``: what a version on ``engine`` takes to start.
+        version_memory: the host of a version that holds more bytes of memory is ended; 0: no limit.
     """
 
     state_dir: Path
@@ -77,6 +78,7 @@ class PlaneSettings:
     sick_canary_s: float = 120.0
     least_disk: int = LEAST_DISK
     least_memory: int | None = None
+    version_memory: int = 0
 
     def __post_init__(self) -> None:
         rising = all(low < high for low, high in pairwise((0, *self.ladder)))
@@ -146,6 +148,7 @@ def _serve(
     from anyservice_core.plane.router import Router
     from anyservice_core.plane.store import Store
     from anyservice_core.plane.telling import Teller
+    from anyservice_core.plane.warden import Warden
 
     state_dir = settings.state_dir
     token = _token(state_dir)
@@ -174,7 +177,7 @@ def _serve(
     )
     port = bound.getsockname()[1]
     host = f"http://{LOOPBACK}:{port}"
-    history = History(store, time.time)
+    history, warden = History(store, time.time), Warden(store, state_dir, settings.version_memory)
     dashboard = Dashboard(api, history, ending=lambda: server.should_exit)
     server = uvicorn.Server(uvicorn.Config(application(api, dashboard.routes()), **quiet()))
     beside = (
@@ -185,7 +188,7 @@ def _serve(
     loop.tick()  # so that the first answer already tells what was found, not what was remembered
     with (
         contextlib.closing(store),
-        _looping((history.look, loop.tick, Teller(store).tell), wake),
+        _looping((history.look, warden.look, loop.tick, Teller(store).tell), wake),
         beside,
         _published(state_dir, host, token, settings.engine),
         _tidy_end(),

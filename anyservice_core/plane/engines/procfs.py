@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Stat", "boot_id", "has_environment", "listener_on", "parse_stat", "read_stat", "stats"]
+__all__ = [
+    "Stat",
+    "boot_id",
+    "has_environment",
+    "held_bytes",
+    "listener_on",
+    "parse_stat",
+    "read_stat",
+    "stats",
+]
 
 PROC = Path("/proc")
 
@@ -77,6 +86,16 @@ def _environment(pid: int) -> bytes | None:
         return (PROC / str(pid) / "environ").read_bytes()
     except OSError:
         return None
+
+
+def held_bytes(pid: int) -> int:
+    """How much memory a process holds, its share of what it shares with others (PSS); 0 if it cannot be told."""
+    try:
+        told = (PROC / str(pid) / "smaps_rollup").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^Pss:\s+(\d+) kB", told, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def listener_on(port: int) -> str:
