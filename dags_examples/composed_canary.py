@@ -23,7 +23,6 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     max_active_runs=1,
     params={"canary_percent": 10},
-    default_args={"deferrable": True},
 ):
     canary = DeployOperator(task_id="canary", config=CONFIG, canary_percent="{{ params.canary_percent }}")
     holding = WaitSensor(

@@ -28,7 +28,6 @@ with DAG(
         config=os.environ.get("DIGITS_CONFIG", "digits.yaml"),
         plan=os.environ.get("DIGITS_PLAN", "digits_rollout.yaml"),
         poll_interval_s=1,
-        deferrable=True,
     )
 
 if __name__ == "__main__":

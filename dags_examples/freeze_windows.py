@@ -41,5 +41,4 @@ with DAG(
                 },
             ],
         },
-        deferrable=True,
     )

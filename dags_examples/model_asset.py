@@ -48,7 +48,6 @@ with DAG(dag_id="deploy_model", schedule=[MODEL], start_date=START, catchup=Fals
             "env_vars": {"MODEL": "{{ ti.xcom_pull(task_ids='newest') }}"},
         },
         plan="recommender/rollout.yaml",
-        deferrable=True,
         outlets=[RECOMMENDER],
     )
     model >> rollout

@@ -25,5 +25,4 @@ with DAG(
         task_id="rollout",
         config="recommender/service.yaml",
         plan="recommender/rollout.yaml",
-        deferrable=True,
     )

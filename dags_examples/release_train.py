@@ -28,7 +28,6 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     max_active_runs=1,
     params={"canary_percent": 10},
-    default_args={"deferrable": True},
 ):
 
     @task(trigger_rule="all_done")

@@ -29,7 +29,6 @@ with DAG(
         service="{{ params.service }}",
         version="{{ params.version }}",
         must_exist=True,
-        deferrable=True,
     )
 
 with DAG(
