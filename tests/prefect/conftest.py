@@ -21,6 +21,7 @@ os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
 os.environ.pop("PREFECT_API_URL", None)
 
 import pytest
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 from pydantic import PrivateAttr
 
@@ -64,8 +65,12 @@ class PlaneCredentials(AnyserviceCredentials):
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    """A Prefect server on SQLite, once a session: it takes half a minute to come up."""
-    with prefect_test_harness(server_startup_timeout=180):
+    """A Prefect server on SQLite, once a session: it takes half a minute to come up.
+
+    Without heartbeats, which tell of flows that crash: their thread costs each flow here a second at its end.
+    """
+    still = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    with prefect_test_harness(server_startup_timeout=180), temporary_settings(still):
         yield
 
 

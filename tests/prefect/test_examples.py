@@ -42,18 +42,23 @@ async def app(scope, receive, send):
 """
 
 
+def environment(state_dir: Path) -> dict[str, str]:
+    """What processes beside this one need to find the plane and Prefect, and to look for work more than once in 10 s."""
+    plane = {"ANYSERVICE_HOST": "local", "ANYSERVICE_STATE_DIR": str(state_dir)}
+    prefect = {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+    return {**os.environ, **plane, **prefect}
+
+
 @dataclass
 class Stage:
     """A real plane with a service on it, and a folder with what to roll out next."""
 
     folder: Path
     state_dir: Path
-    runner: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
-        plane = {"ANYSERVICE_HOST": "local", "ANYSERVICE_STATE_DIR": str(self.state_dir)}
-        return {**os.environ, **plane, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
+        return environment(self.state_dir)
 
     def client(self) -> Client:
         record = control.read_record(self.state_dir) or {}
@@ -140,17 +145,27 @@ def test_a_script_names_a_file_that_is_not_there(stage: Stage) -> None:
 SERVE = "from prefect_tasks import progressive_deploy; progressive_deploy.serve(name='served')"
 
 
-@pytest.fixture
-def served(stage: Stage) -> Iterator[UUID]:
-    """The id of a deployment whose runs a process of its own executes."""
+@dataclass(frozen=True)
+class Served:
+    """A deployment, and the process that executes its runs in processes of their own."""
+
+    deployment: UUID
+    runner: int
+
+
+@pytest.fixture(scope="module")
+def served(
+    state_dir: Path, tmp_path_factory: pytest.TempPathFactory, prefect_server: None
+) -> Iterator[Served]:
+    """The flow as a deployment; it takes half a minute to be there, so all tests have the same."""
+    folder = tmp_path_factory.mktemp("served")
     command = [sys.executable, "-c", SERVE]
-    with (stage.folder / "serve.log").open("w") as log:
+    with (folder / "serve.log").open("w") as log:
         runner = subprocess.Popen(
-            command, env=stage.environment, stdout=log, stderr=log, cwd=stage.folder, start_new_session=True
+            command, env=environment(state_dir), stdout=log, stderr=log, cwd=folder, start_new_session=True
         )
-        stage.runner = runner.pid
         try:
-            yield until(lambda: _deployment("served"), "the deployment")
+            yield Served(until(lambda: _deployment("served"), "the deployment"), runner.pid)
         finally:
             runner.terminate()
             runner.wait(timeout=60)
@@ -172,11 +187,13 @@ def until(look: Callable[[], Any], what: str, *, within_s: float = 120.0) -> Any
     raise AssertionError(f"waited {within_s:g} s in vain for {what}")
 
 
-def test_a_cancelled_run_leaves_the_service_and_says_how_to_go_on(stage: Stage, served: UUID) -> None:
+def test_a_cancelled_run_leaves_the_service_and_says_how_to_go_on(stage: Stage, served: Served) -> None:
     """Cancelled in mid-bake by the API, a served run ends, the canary stays, and the log says what to do."""
     config, plan = stage.write("v4", bake="10m")
     with get_client(sync_client=True) as client:
-        run = client.create_flow_run_from_deployment(served, parameters={"config": config, "plan": plan})
+        run = client.create_flow_run_from_deployment(
+            served.deployment, parameters={"config": config, "plan": plan}
+        )
         until(lambda: (canary := stage.status().canary_version) and canary.weight == 50, "the canary at 50 %")
         client.set_flow_run_state(run.id, Cancelling(), force=True)
         until(
@@ -192,12 +209,12 @@ def test_a_cancelled_run_leaves_the_service_and_says_how_to_go_on(stage: Stage, 
         client.rollback("hello")
 
 
-def test_a_cancelled_run_takes_the_canary_back_where_that_was_chosen(stage: Stage, served: UUID) -> None:
+def test_a_cancelled_run_takes_the_canary_back_where_that_was_chosen(stage: Stage, served: Served) -> None:
     """With `on_kill` the same cancellation ends with all the traffic on the version before."""
     config, plan = stage.write("v5", bake="10m")
     parameters = {"config": config, "plan": plan, "on_kill": "rollback"}
     with get_client(sync_client=True) as client:
-        run = client.create_flow_run_from_deployment(served, parameters=parameters)
+        run = client.create_flow_run_from_deployment(served.deployment, parameters=parameters)
         until(lambda: (canary := stage.status().canary_version) and canary.weight == 50, "the canary at 50 %")
         client.set_flow_run_state(run.id, Cancelling(), force=True)
         until(lambda: stage.status().canary_version is None, "the way back")
@@ -218,13 +235,13 @@ def ended(client: Any, run: Any) -> Any:
     return state if state is not None and state.is_final() else None
 
 
-def test_a_suspended_run_goes_on_with_the_answer_in_another_process(stage: Stage, served: UUID) -> None:
+def test_a_suspended_run_goes_on_with_the_answer_in_another_process(stage: Stage, served: Served) -> None:
     """No process waits for the yes; the one that comes with it adopts the canary, and there is one deploy in all."""
     config, _ = stage.write("v6")
     plan = {"steps": [50], "bake": "1s", "promotion": True}
     parameters = {"config": config, "plan": plan, "gates": "suspend"}
     with get_client(sync_client=True) as client:
-        run = client.create_flow_run_from_deployment(served, parameters=parameters)
+        run = client.create_flow_run_from_deployment(served.deployment, parameters=parameters)
         until(lambda: suspended(client, run), "the question")
         canary = stage.status().canary_version
         client.resume_flow_run(run.id, {"decision": "approve", "by": "ann"})
@@ -237,18 +254,18 @@ def test_a_suspended_run_goes_on_with_the_answer_in_another_process(stage: Stage
 
 
 def test_a_suspended_run_that_nobody_answers_is_woken_and_ends_as_the_plan_says(
-    stage: Stage, served: UUID
+    stage: Stage, served: Served
 ) -> None:
     """An alarm, a run of the same deployment, resumes it when its time is up; then the canary is taken back."""
     config, _ = stage.write("v7")
-    gate = {"timeout": "15s", "on_timeout": "rollback"}
+    gate = {"timeout": "5s", "on_timeout": "rollback"}
     parameters = {
         "config": config,
         "plan": {"steps": [50], "bake": "1s", "promotion": gate},
         "gates": "suspend",
     }
     with get_client(sync_client=True) as client:
-        run = client.create_flow_run_from_deployment(served, parameters=parameters)
+        run = client.create_flow_run_from_deployment(served.deployment, parameters=parameters)
         until(lambda: suspended(client, run), "the question")
         state = until(lambda: ended(client, run), "the end")
     assert state.is_failed()
@@ -274,14 +291,16 @@ def process_of_run(runner: int) -> int | None:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the process by /proc")
-def test_a_killed_run_that_is_retried_goes_on_with_its_canary(stage: Stage, served: UUID) -> None:
-    """After a SIGKILL the retry waits for the lock of the dead, adopts the canary and promotes it: one deploy in all."""
-    config, plan = stage.write("v8", bake="15s")
+def test_a_killed_run_that_is_retried_goes_on_with_its_canary(stage: Stage, served: Served) -> None:
+    """After a SIGKILL the retry takes the slot of its dead try, adopts the canary and promotes it: one deploy in all."""
+    config, plan = stage.write("v8", bake="10s")
     with get_client(sync_client=True) as client:
-        run = client.create_flow_run_from_deployment(served, parameters={"config": config, "plan": plan})
+        run = client.create_flow_run_from_deployment(
+            served.deployment, parameters={"config": config, "plan": plan}
+        )
         until(lambda: (canary := stage.status().canary_version) and canary.weight == 50, "the canary at 50 %")
         canary = stage.status().canary_version
-        os.kill(until(lambda: process_of_run(stage.runner), "the process"), signal.SIGKILL)
+        os.kill(until(lambda: process_of_run(served.runner), "the process"), signal.SIGKILL)
         until(lambda: (state := client.read_flow_run(run.id).state) and state.is_crashed(), "the crash")
         assert stage.status().canary_version == canary
         client.set_flow_run_state(run.id, AwaitingRetry(scheduled_time=datetime.now(UTC)), force=True)
