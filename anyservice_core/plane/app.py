@@ -70,6 +70,7 @@ def application(api: Api, pages: Iterable[BaseRoute] = (), *, beyond: bool = Fal
                 await to_thread.run_sync(partial(api.bundles.keep, name, draft, issued=issued))
             finally:
                 draft.unlink(missing_ok=True)
+            await to_thread.run_sync(api.bundles.prepare, name)
         except AuthError as error:
             return refused(api.guard.wrong(address(request), error))
         except AnyserviceError as error:

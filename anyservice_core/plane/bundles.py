@@ -142,6 +142,11 @@ class Bundles:
                 f"'{uri}' cannot be unpacked: {error.strerror}.", hint=f"Look at {self._code}."
             ) from error
 
+    def prepare(self, name: str) -> None:
+        """Unpack an upload now, and not in the loop that all services wait for; what is wrong with it, a deploy tells."""
+        with contextlib.suppress(RejectedError, PlaneError):
+            self.directory(self.uri(name))
+
     def forget(self, uris: Iterable[str]) -> None:
         """Remove these bundles and their unpacked copies; what is no bundle, or is gone, is left alone."""
         for name in _names(uris):
@@ -205,7 +210,11 @@ class Bundles:
         draft = Path(tempfile.mkdtemp(dir=self._code, suffix=".part"))
         try:
             unpack(source, draft, f"bundle '{source.name}'")
-            draft.replace(target)
+            try:
+                draft.replace(target)
+            except OSError:
+                if not target.is_dir():  # else another thread was as quick
+                    raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 

@@ -6,6 +6,8 @@ import logging
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from anyservice_core.plane.engines.base import EngineState, Observed
 from anyservice_core.testing import HOST, TOKEN, FakePlane
@@ -135,6 +137,50 @@ def test_no_value_of_a_variable_is_told(http):
     answer = apply(http, **env(env_vars={"TOKEN": "s3cret\0"}))
     assert "TOKEN" in answer.text
     assert "s3cret" not in answer.text
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def some(*names: str) -> st.SearchStrategy:
+    """One of these, with anything for its value, or none."""
+    return st.dictionaries(st.sampled_from(names), JSON, max_size=1)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
+@given(
+    top=some(
+        "config", "tracing_config", "ray_gcs_external_storage_config", "tags", "version", "canary_percent"
+    ),
+    serving=some("http_options", "grpc_options", "logging_config", "proxy_location"),
+    application=some("name", "route_prefix", "args", "deployments", "runtime_env"),
+    environment=some("working_dir", "py_modules", "env_vars", "pip", "uv", "py_executable", "conda"),
+)
+def test_no_shape_surprises_the_plane(top, serving, application, environment):
+    """Whatever is somewhere in a deploy: it is refused, or it comes up, is shown and ends like any other."""
+    applications = [app(**{"runtime_env": environment, **application})]
+    with (
+        FakePlane() as plane,
+        httpx.Client(base_url=HOST, transport=plane.transport, cookies={"cli_token": TOKEN}) as http,
+    ):
+        answer = apply(http, **top, ray_serve_config={"applications": applications, **serving})
+        assert answer.status_code in {200, 422}
+        if answer.status_code == 200:
+            path = f"/api/v2/services-v2/{answer.json()['result']['id']}"
+            plane.advance(10)
+            assert http.get(path).json()["result"]["current_state"] == "RUNNING"
+            assert http.get("/metrics").status_code == 200
+            http.post(f"{path}/terminate")
+            plane.advance(60)
+            assert http.delete(path).status_code == 204
 
 
 # ── what nobody foresaw ─────────────────────────────────────────────────────

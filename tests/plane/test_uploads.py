@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -66,6 +67,39 @@ def test_an_upload_is_kept_for_its_owner_alone(plane, stranger):
     (path,) = plane.bundles._zips.iterdir()
     modes = [oct(p.stat().st_mode & 0o777) for p in (path, path.parent, plane.bundles._code)]
     assert modes == ["0o600", "0o700", "0o700"]
+
+
+def test_an_upload_is_unpacked_on_the_way_in(plane, stranger):
+    """By whoever sent it, and not by the loop that all services wait for; a damaged one waits for the deploy to tell."""
+    stranger.put(url_for(plane), content=zipped())
+    (copy,) = plane.bundles._code.iterdir()
+    assert (copy / "app/main.py").read_text() == "app = 1"
+    damaged = zipped("x" * 100).replace(b"xxx", b"xyx", 1)
+    assert stranger.put(url_for(plane, "b.zip"), content=damaged).status_code == 200
+    assert list(plane.bundles._code.iterdir()) == [copy]
+
+
+def test_two_that_unpack_at_once_agree(plane, stranger, monkeypatch):
+    """Whoever comes second finds the copy of the first, and leaves nothing of its own."""
+    stranger.put(url_for(plane), content=zipped())
+    uri = plane.bundles.uri("a.zip")
+    first = plane.bundles.directory(uri)
+    monkeypatch.setattr(Path, "is_dir", once_not(first.parent, Path.is_dir))
+    assert plane.bundles.directory(uri) == first
+    assert list(plane.bundles._code.iterdir()) == [first.parent]
+
+
+def once_not(path: Path, is_dir):
+    """Give ``is_dir`` as it is but for the first look at this path, which comes too early."""
+    early = [path]
+
+    def looked(asked: Path) -> bool:
+        if asked in early:
+            early.remove(asked)
+            return False
+        return is_dir(asked)
+
+    return looked
 
 
 def test_a_url_is_good_for_its_name_alone(plane, stranger):
