@@ -20,6 +20,7 @@ from tests.plane.universe import Universe
 LONG = int(os.environ.get("LIFECYCLE_EXAMPLES", "0"))
 NAMES = ("one", "two")
 some_percent = st.one_of(st.none(), st.integers(0, 100))
+seldom = st.sampled_from((False, False, True))
 quality = st.sampled_from(("good", "good", "broken", "slow"))
 
 
@@ -32,6 +33,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.universe = Universe(Path(self.folder.name))
         self.number = 0
         self.ever_ill: set[str] = set()
+        self.ask("PUT", "/apply", body(name="one", ray_serve_config=served(self.code("good"))))
+        self.universe.settle(15)
 
     # ── what is asked ──
 
@@ -72,43 +75,52 @@ class Lifecycle(RuleBasedStateMachine):
         asked = body(name=name, ray_serve_config=served(code), canary_percent=percent, **version)
         self.ask("PUT", "/apply", asked)
 
-    @rule(name=st.sampled_from(NAMES), percent=some_percent)
-    def deploy_again(self, name, percent) -> None:
+    def canaries(self) -> list[Service]:
+        return [service for service in self.services() if service.state is S.ROLLING_OUT and service.canary]
+
+    @precondition(lambda self: self.canaries())
+    @rule(data=st.data(), percent=some_percent)
+    def deploy_again(self, data, percent) -> None:
         """The canary's own configuration once more: its weight moves."""
-        service = self.universe.find(name)
-        if service and service.canary:
-            config = service.canary.wanted["ray_serve_config"]
-            asked = body(
-                name=name, ray_serve_config=config, version=service.canary.name, canary_percent=percent
-            )
-            self.ask("PUT", "/apply", asked)
+        service = data.draw(st.sampled_from(self.canaries()))
+        config = service.canary.wanted["ray_serve_config"]
+        asked = {"ray_serve_config": config, "version": service.canary.name, "canary_percent": percent}
+        self.ask("PUT", "/apply", body(name=service.name, **asked))
 
     @rule(name=st.sampled_from(NAMES), kind=quality)
     def update_in_place(self, name, kind) -> None:
         asked = body(name=name, ray_serve_config=served(self.code(kind)), rollout_strategy="IN_PLACE")
         self.ask("PUT", "/apply", asked)
 
-    @rule(name=st.sampled_from(NAMES), percent=st.integers(0, 100))
-    def weigh(self, name, percent) -> None:
-        service = self.universe.find(name)
-        if service and service.canary:
-            weights = [{"id": service.canary.id, "traffic_percent": percent}]
-            self.ask("PUT", f"/{service.id}/update_weights", {"versions": weights})
+    @precondition(lambda self: self.canaries())
+    @rule(data=st.data(), percent=st.integers(0, 100))
+    def weigh(self, data, percent) -> None:
+        service = data.draw(st.sampled_from(self.canaries()))
+        weights = [{"id": service.canary.id, "traffic_percent": percent}]
+        self.ask("PUT", f"/{service.id}/update_weights", {"versions": weights})
 
-    @rule(name=st.sampled_from(NAMES), verb=st.sampled_from(("rollback", "restart", "archive")))
-    def tell(self, name, verb) -> None:
-        if service := self.universe.find(name):
-            self.ask("POST", f"/{service.id}/{verb}", {})
+    @precondition(lambda self: self.canaries())
+    @rule(data=st.data())
+    def roll_back(self, data) -> None:
+        self.ask("POST", f"/{data.draw(st.sampled_from(self.canaries())).id}/rollback", {})
+
+    @precondition(lambda self: self.services())
+    @rule(data=st.data(), verb=st.sampled_from(("rollback", "restart", "archive", "update_weights")))
+    def ask_for_what_may_be_refused(self, data, verb) -> None:
+        service = data.draw(st.sampled_from(self.services()))
+        weights = [{"id": version.id, "traffic_percent": 50} for version in service.versions[:2]]
+        method = "PUT" if verb == "update_weights" else "POST"
+        self.ask(method, f"/{service.id}/{verb}", {"versions": weights} if method == "PUT" else {})
 
     @rule(name=st.sampled_from(NAMES))
     def terminate(self, name) -> None:
         if service := self.universe.find(name):
             self.ask("POST", f"/{service.id}/terminate", {})
 
+    @precondition(lambda self: any(one.state is S.TERMINATED for one in self.services()))
     @rule(data=st.data())
     def delete(self, data) -> None:
-        if services := self.universe.store.services():
-            self.ask("DELETE", f"/{data.draw(st.sampled_from(services)).id}")
+        self.ask("DELETE", f"/{data.draw(st.sampled_from(self.services())).id}")
 
     # ── what happens ──
 
@@ -136,7 +148,7 @@ class Lifecycle(RuleBasedStateMachine):
     def the_ill_heal(self) -> None:
         self.universe.hosts.ill.clear()
 
-    @rule(refuses=st.booleans())
+    @rule(refuses=seldom)
     def the_router_refuses(self, refuses) -> None:
         self.universe.proxy.refuses = refuses
 
@@ -145,7 +157,7 @@ class Lifecycle(RuleBasedStateMachine):
         if seats := list(self.universe.proxy.seats):
             self.universe.proxy.busy ^= {data.draw(st.sampled_from(seats))}
 
-    @rule(full=st.booleans())
+    @rule(full=seldom)
     def the_disk_is_full(self, full) -> None:
         self.universe.fill_the_disk(full=full)
 
@@ -276,9 +288,9 @@ def served_by(spec) -> str:
     return spec["ray_serve_config"]["applications"][0]["import_path"]
 
 
-TestLifecycle = pytest.mark.timeout(60 if not LONG else 7200)(Lifecycle.TestCase)
+TestLifecycle = pytest.mark.timeout(7200 if LONG else 180)(Lifecycle.TestCase)
 TestLifecycle.settings = settings(
-    max_examples=LONG or 40,
+    max_examples=LONG or 20,
     stateful_step_count=40 if LONG else 25,
     deadline=None,
     suppress_health_check=list(HealthCheck),

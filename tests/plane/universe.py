@@ -269,7 +269,7 @@ class Universe:
     def __init__(self, folder: Path, *, options: Options | None = None) -> None:
         self.folder = folder
         self.options = options or Options(
-            ladder_hold_s=2.0, drain_s=10.0, rollout_limit_s=120.0, sick_canary_s=5.0, steady_s=10.0
+            ladder_hold_s=2.0, drain_s=10.0, rollout_limit_s=600.0, sick_canary_s=5.0, steady_s=10.0
         )
         self.now = 1_000.0
         self.hosts = Hosts(self._clock)
@@ -333,16 +333,19 @@ class Universe:
             except sqlite3.DatabaseError:
                 assert self.disk_full  # the daemon says so, and the next tick starts from what is there
 
-    def settle(self, seconds: float = 400.0) -> None:
-        """Let no fault come from now on, heal what can be healed, and wait: long where nothing moves."""
+    def settle(self, seconds: float = 300.0) -> None:
+        """Let no fault come from now on, heal what can be healed, and wait: long where nothing moves.
+
+        It ends earlier when nothing has moved for longer than any patience of the plane's lasts but that with rollouts.
+        """
         self.fuse.left, self.proxy.refuses = None, False
         self.hosts.ill.clear()
         self.proxy.busy.clear()
         self.fill_the_disk(full=False)
         end, quiet = self.now + seconds, 0
-        while self.now < end:
+        while self.now < end and quiet < 30:
             before = self.store.services()
-            self.tick(seconds=TICK_S if quiet < 30 else LONG_TICK_S)
+            self.tick(seconds=TICK_S if quiet < 12 else LONG_TICK_S)
             quiet = quiet + 1 if self.store.services() == before else 0
 
     # ── what can be seen ──
