@@ -21,6 +21,7 @@ from anyservice_core.plane.run_dir import remove_run_dir, run_dir
 
 __all__ = ["down", "left_running", "read_record", "spawn"]
 
+LARGEST_LOG = 20_000_000
 _KEPT = ("ANYSERVICE_STATE_DIR",)  # of our own settings, which are withheld from what we start
 
 
@@ -33,7 +34,7 @@ def spawn(settings: PlaneSettings, *, timeout_s: float = 60.0) -> dict[str, Any]
     settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = json.dumps({**asdict(settings), "state_dir": str(settings.state_dir)})
     log_path = settings.state_dir / "plane.log"
-    start = log_path.stat().st_size if log_path.exists() else 0
+    start = _fresh(log_path)
     command = [sys.executable, "-m", "anyservice_core.plane.daemon", text]
     keep = {name: value for name in _KEPT if (value := os.environ.get(name))}
     pid = start_detached(command, environment=host_environment(keep), log=log_path)
@@ -48,6 +49,15 @@ def spawn(settings: PlaneSettings, *, timeout_s: float = 60.0) -> dict[str, Any]
         time.sleep(0.05)
     os.kill(pid, signal.SIGTERM)
     raise PlaneError(f"the plane did not answer within {timeout_s:g} s.", hint=f"Its log: {log_path}")
+
+
+def _fresh(log_path: Path) -> int:
+    """Put a log aside that has grown large, in place of the one before it; give where the next words will be."""
+    size = log_path.stat().st_size if log_path.exists() else 0
+    if size <= LARGEST_LOG:
+        return size
+    log_path.replace(log_path.with_name(f"{log_path.name}.1"))
+    return 0
 
 
 def _last_words(log_path: Path, start: int) -> str:

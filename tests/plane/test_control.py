@@ -42,3 +42,14 @@ def test_a_plane_that_ends_leaves_the_sockets_of_what_goes_on(tmp_path, sockets)
         living.bind(str(sockets / "host.sock"))
         remove_run_dir(tmp_path)
         assert (sockets / "host.sock").exists()
+
+
+def test_a_large_log_is_put_aside(tmp_path, monkeypatch):
+    """Once, in place of the one before it; a small one goes on."""
+    log = tmp_path / "plane.log"
+    assert control._fresh(log) == 0
+    log.write_text("small")
+    assert control._fresh(log) == 5
+    monkeypatch.setattr(control, "LARGEST_LOG", 4)
+    assert control._fresh(log) == 0
+    assert ((tmp_path / "plane.log.1").read_text(), log.exists()) == ("small", False)
