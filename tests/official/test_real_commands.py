@@ -134,10 +134,7 @@ def test_several_versions_share_the_traffic(life, anyscale):
     service(anyscale, "deploy", "-n", life.name, "--versions", split(40, 60))
     life.wait(state="ROLLING_OUT", version="v2", canary_weight=60)
     told = service(anyscale, "status", "-n", life.name, "-o", "json").json
-    assert {v["name"]: v["weight"] for v in (told["primary_version"], told["canary_version"])} == {
-        "v1": 40,
-        "v2": 60,
-    }
+    assert {version["name"]: version["weight"] for version in told["versions"]} == {"v1": 40, "v2": 60}
     service(anyscale, "deploy", "-n", life.name, "--versions", split(0, 100))
     life.wait(state="RUNNING", version="v2")
     assert life.answers() == "v2"
@@ -281,8 +278,8 @@ REFUSED = {
     "none to delete": (("delete", "-n", "stead"), "'stead' was not found"),
     "no such id": (("terminate", "--id", "service2_none"), "service2_none"),
     "nothing to roll back": (("rollback", "-n", "steady"), "RUNNING"),
-    "still running": (("archive", "-n", "steady"), "only a TERMINATED service can be archived"),
-    "running, too": (("delete", "-n", "steady"), "only a TERMINATED service can be deleted"),
+    "still running": (("archive", "-n", "steady"), "possible in TERMINATED"),
+    "running, too": (("delete", "-n", "steady"), "possible in TERMINATED"),
     "ended already": (("rollback", "-n", "over"), "TERMINATED"),
     "in place of nothing": (("deploy", "-f", "over.yaml", "-i"), "in-place|in_place|in place"),
     "in place with a canary": ((*DEPLOY, "-i", "--canary-percent", "5"), "canary_percent"),

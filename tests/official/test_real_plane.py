@@ -120,7 +120,7 @@ def test_the_official_library_raises_what_it_raises_elsewhere(life, record, make
         assert (kind, "'none-such' was not found" in text) == ("RuntimeError", True), text
     for verb in ("archive", "delete"):
         kind, text = refused(verb, name=life.name)
-        assert (kind, "is RUNNING: only a TERMINATED service" in text) == ("ValueError", True), text
+        assert (kind, f"is RUNNING: '{verb}' is possible in TERMINATED" in text) == ("ValueError", True), text
     kind, text = refused("rollback", name=life.name)
     assert (kind, "is RUNNING: 'roll back' is possible in" in text) == ("ValueError", True), text
     kind, text = refused("deploy", config=other)

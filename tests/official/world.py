@@ -87,7 +87,12 @@ class World:
         for application in body["ray_serve_config"]["applications"]:
             if env := application.get("runtime_env"):
                 application["runtime_env"] = _without_remote(env)
-        return json.dumps({**body, "project_id": catalog.PROJECT.id, "rollout_strategy": "ROLLOUT"}).encode()
+        known = {
+            "project_id": catalog.PROJECT.id,
+            "compute_config_id": catalog.COMPUTE.id,
+            "build_id": catalog.BUILD.id,
+        }
+        return json.dumps({**body, **known, "rollout_strategy": "ROLLOUT"}).encode()
 
     def own_path(self, path: str) -> str:
         return path.replace(OTHER_CLOUD["id"], catalog.CLOUD.id)
