@@ -120,13 +120,22 @@ class ServiceOperator(HasLineage, BaseOperator):
         except AirflowException as error:
             if not is_late(error):
                 raise
-        self.mine = context["ti"].xcom_pull(task_ids=self.task_id, key=MINE)
+        self._recall_mine(context)
         self.on_kill()
         late = WaitTimeoutError(
             "Airflow's own time-out came before a word from the triggerer.",
             hint="Is a triggerer running, and is execution_timeout long enough? Clear this task to go on.",
         )
         return self.resume(context, failure(late))
+
+    def pre_execute(self, context: Any) -> None:
+        """Know before all else what a kill may take back: Airflow 2 resumes a task that is out of time by killing it."""
+        super().pre_execute(context)
+        self._recall_mine(context)
+
+    def _recall_mine(self, context: Any) -> None:
+        if self.on_kill_do == "rollback" and self.mine is None:
+            self.mine = context["ti"].xcom_pull(task_ids=self.task_id, key=MINE)
 
     def on_kill(self) -> None:
         """The worker was told to stop: leave the service serving, or take the canary back where asked."""

@@ -65,7 +65,7 @@ QUESTIONS = Feature(
     "Nobody is asked in the UI: approve by an order in the mailbox (OrderOperator).",
 )
 KILLS = Feature(
-    "being told of kills while deferred",
+    "news of kills for deferred tasks",
     (3, 3),
     "on_kill='rollback' holds while a worker has the task. A deferred task that is marked failed leaves its canary: "
     "take it back with RollbackOperator.",

@@ -205,6 +205,19 @@ def test_a_time_out_of_airflows_is_a_kill(airflow, serving, config, choice, left
     assert (serving.service("recommender").canary is not None) is left
 
 
+def test_a_worker_that_resumes_out_of_time_knows_what_to_take_back(airflow, serving, config):
+    """Airflow 2 kills such a task before it is resumed, in a process that has seen nothing of the deploy."""
+    first = airflow.ready(rollout(new(config), on_kill="rollback"))
+    with pytest.raises(TaskDeferred):
+        first.execute(airflow.context)
+    another_worker = airflow.ready(rollout(new(config), on_kill="rollback"))
+    another_worker.pre_execute(airflow.context)
+    another_worker.on_kill()
+    serving.advance(60)
+
+    assert serving.service("recommender").canary is None
+
+
 def test_an_event_from_nowhere_is_not_taken_for_success(airflow, config):
     """What comes back is judged before it is believed."""
     from airflow.providers.common.compat.sdk import AirflowException
