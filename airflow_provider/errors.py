@@ -12,9 +12,9 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from anyservice_core import AnyserviceError
+from anyservice_core import AnyserviceError, AuthError
 
-__all__ = ["GRACE_S", "AgainError", "airflow_errors", "failure", "result_of", "success"]
+__all__ = ["GRACE_S", "AgainError", "airflow_errors", "failure", "result_of", "said", "success"]
 
 # A trigger ends by itself at its deadline. Airflow's own time-out, a good while later, is for a triggerer
 # that is gone: it ends the task without a word from the trigger.
@@ -40,7 +40,14 @@ def airflow_errors() -> Iterator[None]:
     except AnyserviceError as error:
         if error.retryable:
             raise
-        raise AirflowFailException(str(error)) from None
+        raise AirflowFailException(said(error)) from None
+
+
+def said(error: AnyserviceError) -> str:
+    """The error for people who look at a task: its token is in a connection, wherever else tokens may be."""
+    if isinstance(error, AuthError):
+        return f"{error.message} In Airflow it is the API token (password) of the task's connection, its conn_id."
+    return str(error)
 
 
 def success(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +60,7 @@ def failure(error: AnyserviceError) -> dict[str, Any]:
     return {
         "status": "error",
         "error": type(error).__name__,
-        "message": str(error),
+        "message": said(error),
         "retryable": error.retryable,
         "retry_after_s": getattr(error, "retry_after_s", None),
         "report": getattr(error, "report", None),

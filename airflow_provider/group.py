@@ -47,6 +47,7 @@ class StepOperator(RolloutOperator):
         self.part = part
         self.until = part.until
         self.after = list(after)
+        self.follows = bool(self.after)
 
     def the_plan(self) -> RolloutPlan:
         return self.part.plan(super().the_plan())

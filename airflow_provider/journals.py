@@ -15,7 +15,7 @@ from airflow_provider.orders import Mailbox
 from anyservice_core import NotFoundError
 
 if TYPE_CHECKING:
-    from anyservice_core import Client, ServiceConfig
+    from anyservice_core import Client, RolloutPlan, RolloutReport, ServiceConfig
     from anyservice_core.operations.relay import Relay
     from anyservice_core.rollout.journal import Journal
     from anyservice_core.rollout.orders import Order
@@ -30,6 +30,8 @@ class HasJournal:
     conn_id: str
     retries: int | None
     mine: dict[str, Any] | None
+    until: int | None = None  # the weight that it ends at, if it is a part of a rollout
+    follows = False  # whether another task has begun it
 
     def ears(self, context: Any, config: ServiceConfig, order: Order | None) -> dict[str, Any]:
         """What the worker's client listens with: the log, the journal, and people's orders."""
@@ -61,6 +63,24 @@ class HasJournal:
         if not journal or journal.get("known_bad") or not _cleared(context["ti"], self.retries):
             return journal
         return journal if _live(client, config, journal) else None
+
+    def go_on(
+        self, client: Client, config: ServiceConfig, plan: RolloutPlan, journal: Any
+    ) -> Relay | RolloutReport | None:
+        """Look at the version that ``journal`` is about, whatever the files say since; ``None`` if it has none under way.
+
+        Who answers a question, or runs the next part, means the version that was there then. Hours may have passed.
+        """
+        from anyservice_core.operations.relay import Relay
+        from anyservice_core.rollout.journal import Journal
+
+        if not journal or not journal.get("started") or journal.get("outcome"):
+            return None
+        known = Journal.model_validate({**journal, "until": self.until})
+        service, cloud, project = str(config.name), config.cloud, config.project
+        return client.resume_rollout(
+            Relay(service=service, cloud=cloud, project=project, journal=known), plan
+        )
 
     def store(self, context: Any, journal: Mapping[str, Any]) -> None:
         """Keep the journal for a later try, and for whoever looks at the task."""

@@ -59,7 +59,6 @@ class RolloutOperator(HasConfig, HasJournal, TakesTurns, ServiceOperator):
     template_fields = ("config", "plan")
     template_fields_renderers: ClassVar[dict[str, str]] = {"config": "yaml", "plan": "yaml"}
     operator_extra_links = (ServiceLink(), ReportLink())
-    until: int | None = None  # the weight that it ends at, if it is a part of a rollout
 
     def __init__(
         self,
@@ -94,7 +93,8 @@ class RolloutOperator(HasConfig, HasJournal, TakesTurns, ServiceOperator):
             with self.hook.get_conn(**self.ears(context, config, order)) as client:
                 known = newer(journal, self.recall(context, client, config))
                 try:
-                    report = self._roll_out(context, client, config, plan, known)
+                    begun = self.go_on(client, config, plan, known) if order or self.follows else None
+                    report = self._roll_out(context, client, (config, plan), known, begun)
                 except AtGateError as held:
                     return self.at_gate(context, held.journal.model_dump(mode="json"))
                 except RolloutError as error:
@@ -111,12 +111,14 @@ class RolloutOperator(HasConfig, HasJournal, TakesTurns, ServiceOperator):
         return stops(plan, journal)
 
     def _roll_out(
-        self, context: Any, client: Client, config: ServiceConfig, plan: RolloutPlan, known: Any
+        self, context: Any, client: Client, what: tuple[ServiceConfig, RolloutPlan], known: Any, begun: Any
     ) -> RolloutReport:
         from anyservice_core import RolloutReport
 
+        config, plan = what
         while True:
-            begun = client.begin_rollout(config, plan, journal=known, force=self.force, until=self.until)
+            how = {"journal": known, "force": self.force, "until": self.until}
+            begun = begun or client.begin_rollout(config, plan, **how)
             if isinstance(begun, RolloutReport):
                 return begun
             if begun.service_id:
@@ -127,7 +129,7 @@ class RolloutOperator(HasConfig, HasJournal, TakesTurns, ServiceOperator):
             done = client.follow_rollout(begun, plan, poll_interval_s=self.poll_interval_s)
             if done is not None:
                 return done
-            known = begun.journal
+            known, begun = begun.journal, None
 
     def _follow_deferred(
         self, context: Any, relay: Relay, plan: RolloutPlan, asked: str | None = None

@@ -171,6 +171,7 @@ class Operations:
     shift = operation(deploying.shift)
     rollout = operation(rollout.rollout)
     begin_rollout = operation(relay.begin)
+    resume_rollout = operation(relay.resume)
     follow_rollout = operation(relay.follow)
     backtest = operation(backtest.backtest)
     status = operation(services.status)

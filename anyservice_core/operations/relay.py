@@ -22,7 +22,7 @@ from anyservice_core.rollout.journal import Journal
 from anyservice_core.rollout.plan import RolloutPlan
 from anyservice_core.rollout.report import RolloutReport
 
-__all__ = ["Relay", "begin", "follow"]
+__all__ = ["Relay", "begin", "follow", "resume"]
 
 
 class Relay(BaseModel):
@@ -68,13 +68,22 @@ def begin(
         until=until,
     )
     report = yield from run.step()
-    return report or Relay(
-        service=run.name,
-        service_id=run.service_id,
-        cloud=run.config.cloud,
-        project=run.config.project,
-        journal=run.journal,
-    )
+    return report or _handed_on(run)
+
+
+def resume(
+    relay: Relay | Mapping[str, Any], plan: RolloutPlan | Mapping[str, Any] | str | Path
+) -> Op[Relay | RolloutReport | None]:
+    """Take one look at a rollout that was begun before, and do what that calls for: ``begin`` without a config.
+
+    Whatever has become of the files meanwhile, it is about the version that was deployed. Returns and raises what ``begin``
+    does; ``None`` when it is time to deploy: then ``begin`` again.
+    """
+    run = _follower(relay, plan, 2.0)
+    try:
+        return (yield from run.step()) or _handed_on(run)
+    except _TimeToDeployError:
+        return None
 
 
 def follow(
@@ -87,6 +96,29 @@ def follow(
 
     Returns the report, or ``None`` when it is time to deploy: then ``begin`` again. Raises what ``rollout`` does.
     """
+    run = _follower(relay, plan, poll_interval_s)
+    run.introduced, run.gate_told = True, run.journal.gate
+    try:
+        return (yield from run.loop())
+    except _TimeToDeployError:
+        return None
+
+
+def _handed_on(run: Rollout) -> Relay:
+    return Relay(
+        service=run.name,
+        service_id=run.service_id,
+        cloud=run.config.cloud,
+        project=run.config.project,
+        journal=run.journal,
+    )
+
+
+def _follower(
+    relay: Relay | Mapping[str, Any],
+    plan: RolloutPlan | Mapping[str, Any] | str | Path,
+    poll_interval_s: float,
+) -> _Follower:
     known = Relay.model_validate(relay)
     where = ServiceConfig.model_construct(
         name=known.service,
@@ -95,12 +127,7 @@ def follow(
         version_name=known.journal.version_name,
         applications=[],
     )
-    run = _Follower(where, RolloutPlan.parse(plan), known.journal, poll_interval_s)
-    run.service_id, run.introduced, run.gate_told = known.service_id, True, known.journal.gate
-    try:
-        return (yield from run.loop())
-    except _TimeToDeployError:
-        return None
+    return _Follower(where, RolloutPlan.parse(plan), known.journal, poll_interval_s, known.service_id)
 
 
 class _TimeToDeployError(Exception):

@@ -212,7 +212,7 @@ class RolloutPlan(Part):
         import yaml
 
         text: str = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
-        return text
+        return text.rstrip()
 
     @property
     def judges(self) -> tuple[Metric, ...]:

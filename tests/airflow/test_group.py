@@ -188,6 +188,24 @@ def test_silence_may_mean_yes(airflow, serving, config, tasks, questions):
     assert tasks.run(airflow, dag, "promote")["outcome"] == "succeeded"
 
 
+def test_what_is_changed_in_the_files_meanwhile_is_for_the_next_run(
+    airflow, serving, config, tmp_path, tasks
+):
+    """A part goes on with the version that the parts before have brought; otherwise it would wait for its own canary."""
+    serving.send_traffic(100)
+    path = tmp_path / "service.yaml"
+    text = "name: recommender\napplications: [{import_path: main:app}]\nenv_vars: {A: '%s'}\n"
+    path.write_text(text % "one")
+    dag = group(str(path), service="recommender", deferrable=False)
+    for name in ("step_10", "step_50"):
+        version = tasks.run(airflow, dag, name)["version_name"]
+        path.write_text(text % name)
+
+    assert tasks.run(airflow, dag, "promote")["version_name"] == version
+    assert serving.service("recommender").primary.name == version
+    assert len(serving.engine.specs) == 2
+
+
 def test_an_approval_that_was_marked_success_is_passed_by(airflow, serving, config, tasks):
     """Its task has left no journal; the next goes on from the one before it, and bakes nothing twice."""
     serving.send_traffic(100)

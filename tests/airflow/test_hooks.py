@@ -7,13 +7,14 @@ import os
 import pkgutil
 
 import pytest
-from airflow.providers.common.compat.sdk import Connection, redact
+from airflow.providers.common.compat.sdk import AirflowFailException, Connection, redact
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider import get_provider_info, hooks
+from airflow_provider.errors import airflow_errors, failure
 from airflow_provider.hooks import ServiceHook, client_options, report
-from anyservice_core import ConfigError
+from anyservice_core import AuthError, ConfigError
 from anyservice_core.rollout.events import Event, Kind
 
 pytestmark = pytest.mark.airflow
@@ -250,3 +251,16 @@ def test_bad_news_stands_out_in_the_log(caplog, kind, data, level):
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         (level, "recommender: a message")
     ]
+
+
+def test_a_token_that_is_refused_is_that_of_the_connection():
+    """The core would send people to the settings of its command line."""
+    error = AuthError("the token has expired", status=401, hint="Look at ANYSERVICE_CLI_TOKEN.")
+
+    with (
+        pytest.raises(AirflowFailException, match=r"expired.*API token \(password\)") as failed,
+        airflow_errors(),
+    ):
+        raise error
+    assert "ANYSERVICE_CLI_TOKEN" not in str(failed.value)
+    assert failure(error)["message"] == str(failed.value)

@@ -139,6 +139,19 @@ def test_a_canary_that_fails_while_people_think_is_taken_back(asking, serving):
     assert event["report"]["outcome"] == "rolled_back"
 
 
+def test_an_answer_is_about_the_version_that_was_asked_about(asking, serving):
+    """Somebody has changed the files while people thought: that is for the next run."""
+    asked = serving.service("recommender").canary.name
+    asking.operator.ready_config = asking.operator.ready_config.options(tags={"c": "d"})
+    to_the_next_question(asking, go_on(asking, "Approve"))
+    with pytest.raises(TaskDeferred) as deferred:
+        go_on(asking, "Approve")()
+    report = asking.fire(deferred.value.trigger)["result"]
+
+    assert (report["outcome"], report["version_name"]) == ("succeeded", asked)
+    assert len(serving.engine.specs) == 2
+
+
 def test_a_late_answer_opens_no_other_gate(asking, serving, questions):
     """The mailbox was faster with the first gate; the answer to that question does not count for the second."""
     asking.ti.xcom_push("asked", {"gate": "10"})

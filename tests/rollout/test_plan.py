@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -362,3 +363,12 @@ def test_a_plan_says_how_long_it_may_take_and_who_is_asked() -> None:
     assert RolloutPlan.parse({**minutes, "windows": [window]}).longest_s is None
     assert RolloutPlan.parse(asked).gates == ("10", "promotion")
     assert RolloutPlan.parse(minutes).gates == ()
+
+
+def test_a_plan_as_text_is_what_a_file_would_have() -> None:
+    """It is shown to people, and read again it is the same plan."""
+    plan = RolloutPlan.parse({"steps": [10, 50], "bake": "15m", "promotion": True})
+    text = str(plan)
+
+    assert text.startswith("steps:\n- weight: 10\n  bake: 900.0\n")
+    assert RolloutPlan.parse(yaml.safe_load(text)) == plan

@@ -85,6 +85,21 @@ def test_a_follower_says_when_it_is_time_to_deploy(plane):
         assert client.begin_rollout(config("v2"), PLAN).journal.started
 
 
+def test_going_on_needs_no_config_either(plane):
+    """One look at what was begun: nothing new is deployed, whatever the files say since; before the deploy it says so."""
+    with plane.client() as client:
+        relay = client.begin_rollout(config("v2"), PLAN)
+        plane.advance(60)
+        again = client.resume_rollout(relay.to_dict(), PLAN)
+        assert again.journal.weight == 10
+        assert plane.service("recommender").canary.name == relay.journal.version_name
+
+        client.rollback("recommender")
+        plane.advance(60)
+        fresh = relay.model_copy(update={"journal": relay.journal.fresh("key", "v3", 0, plane.now)})
+        assert client.resume_rollout(fresh, PLAN) is None
+
+
 # ── in parts ──
 
 
