@@ -398,17 +398,16 @@ def test_nothing_to_update(world):
     assert "TERMINATED" in str(refusal())
 
 
-def test_the_log_of_a_version_is_that_of_its_newest_host(tmp_path):
-    """A version that was updated in place on its own processes has a log in the folder of each."""
-    from anyservice_core.cli.plane import _newest_log
-
+def test_the_log_of_a_version_is_that_of_each_host_it_had(tmp_path):
+    """A version that was updated in place on its own processes has a log in the folder of each; the newest is last."""
     for age, name in enumerate(("srv_a.2", "srv_a", "srv_ab")):
-        (tmp_path / name).mkdir()
-        log = tmp_path / name / "host.log"
+        log = tmp_path / "hosts" / name / "host.log"
+        log.parent.mkdir(parents=True)
         log.touch()
         os.utime(log, (1000 - age, 1000 - age))
-    assert _newest_log(tmp_path, "srv_a").parent.name == "srv_a.2"
-    assert _newest_log(tmp_path, "srv_ab").parent.name == "srv_ab"
+    for version_id, hosts in {"srv_a": ["srv_a", "srv_a.2"], "srv_ab": ["srv_ab"]}.items():
+        (version,) = versions(tmp_path, version=version_id)
+        assert [log.path.parent.name for log in logs_of(tmp_path, version)] == hosts
 
 
 @pytest.mark.parametrize(("version_id", "generation"), [("srv_abc", 1), ("srv_abc", 2), ("srv_abc", 41)])
