@@ -11,6 +11,7 @@ from anyservice_core.models.enums import ServiceState as S
 from anyservice_core.models.enums import ServiceVersionState as V
 from anyservice_core.plane.changes import roll_back, terminate
 from anyservice_core.plane.engines.base import EngineState, Observed, host_id, split_host_id
+from anyservice_core.plane.logs import logs_of, versions
 from anyservice_core.plane.runs import cannot_start
 from tests.plane.world import World
 
