@@ -78,6 +78,7 @@ class House:
 
     folder: Path
     port: int = field(default_factory=free_port)
+    plane_port: int = field(default_factory=free_port)
     parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, repr=False)
 
     @property
@@ -128,13 +129,13 @@ class House:
         self.start_worker()
 
     def start_plane(self) -> None:
-        ports = min(free_port(), 60000)
+        """Start the plane, or start it again, where clients look for it."""
         control.spawn(
             daemon.PlaneSettings(
                 state_dir=self.state,
-                port=0,
+                port=self.plane_port,
                 engine="process",
-                first_service_port=ports,
+                first_service_port=min(self.plane_port + 1, 60000),
                 ladder_hold_s=0.3,
             ),
             timeout_s=90,
