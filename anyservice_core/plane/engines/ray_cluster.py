@@ -103,7 +103,7 @@ class RayEngine(HostEngine):
             "RAY_USAGE_STATS_ENABLED": "0",
             # Proxy and replicas are workers, which Ray makes give way to every other process of the machine (15). They
             # are whom users wait for, and what starts beside them is not that meek.
-            "RAY_worker_niceness": os.environ.get("RAY_worker_niceness", "0"),
+            "RAY_worker_niceness": os.environ.get("RAY_worker_niceness", "0"),  # noqa: SIM112  so Ray spells it
             # A worker that starts keeps a core busy for two seconds. One core is for those who are served meanwhile.
             "RAY_worker_maximum_startup_concurrency": str(max(1, (os.cpu_count() or 1) - 1)),
         }
