@@ -174,6 +174,8 @@ class Loop:
             http_options=serve.get("http_options") or {},
             grpc_options=serve.get("grpc_options") or {},
             logging_config=serve.get("logging_config"),
+            tracing_config=run.spec.get("tracing_config"),
+            external_storage=run.spec.get("ray_gcs_external_storage_config"),
             cpus=self._cpus(run.spec["compute_config_id"]),
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from anyservice_core.models.config import ServiceConfig
+from anyservice_core.models.config import RayGCSExternalStorageConfig, ServiceConfig, TracingConfig
 from anyservice_core.testing import FakePlane
 
 ONE = ServiceConfig(name="svc", version_name="one", applications=[{"import_path": "main:app"}])
@@ -83,3 +83,27 @@ def test_what_is_asked_for_in_the_middle_of_a_step_is_not_written_over(plane, wi
         plane.advance(5)
     assert weights(plane) == {"one": 20, "two": 80}
     assert {server.weight for server in plane.router.routes[0].servers.values()} == {20, 80}
+
+
+def test_an_engine_is_told_all_that_a_version_asks_of_it():
+    """Every field of a configuration that says how to run."""
+    storage = RayGCSExternalStorageConfig(enabled=True, address="127.0.0.1:6379")
+    tracing = TracingConfig(enabled=True, exporter_import_path="spans:export", sampling_ratio=0.5)
+    asked = ONE.options(
+        http_options={"keep_alive_timeout_s": 5},
+        logging_config={"log_level": "DEBUG"},
+        ray_gcs_external_storage_config=storage,
+        tracing_config=tracing,
+    )
+    with FakePlane() as plane, plane.client() as client:
+        client.deploy(asked)
+        client.wait("svc")
+        [told] = plane.engine.specs.values()
+    assert told.http_options == {"keep_alive_timeout_s": 5}
+    assert told.logging_config == {"log_level": "DEBUG"}
+    assert (told.external_storage["enable"], told.external_storage["address"]) == (True, "127.0.0.1:6379")
+    assert told.tracing_config == {
+        "enabled": True,
+        "exporter_import_path": "spans:export",
+        "sampling_ratio": 0.5,
+    }
