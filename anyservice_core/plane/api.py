@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from anyservice_core.errors import AnyserviceError, ApiError
 from anyservice_core.plane import openapi
@@ -85,7 +86,14 @@ def _reply(answer: Any) -> ApiReply:
 
 
 def _validation(error: ValidationError) -> dict[str, Any]:
-    problems = [{"loc": list(e["loc"]), "msg": e["msg"]} for e in error.errors()]
+    problems = [{"loc": list(e["loc"]), "msg": _said(e)} for e in error.errors()]
     first = problems[0]
     where = ".".join(str(part) for part in first["loc"]) or "body"
     return {"message": f"{where}: {first['msg']}", "detail": problems}
+
+
+def _said(problem: ErrorDetails) -> str:
+    """Say what is wrong; with the value only where it is a name, since other ones may be secret."""
+    if problem["type"] == "string_pattern_mismatch":
+        return f"{problem['input']!r:.200} does not match {problem['ctx']['pattern']}"
+    return problem["msg"]

@@ -80,6 +80,20 @@ class ServiceEvent(StrEnum):
     DELETE = "delete"
 
 
+_ASKED_FOR: Final = frozenset(
+    {
+        ServiceEvent.DEPLOY,
+        ServiceEvent.UPDATE,
+        ServiceEvent.ROLL_BACK,
+        ServiceEvent.WEIGH,
+        ServiceEvent.TERMINATE,
+        ServiceEvent.ARCHIVE,
+        ServiceEvent.DELETE,
+        VersionEvent.UPDATE,
+    }
+)
+"""What people ask for; the others are what happens of itself, or is a part of these."""
+
 _v = VersionEvent
 _LIVING: Final[Mapping[VersionEvent, V]] = {
     _v.READY: V.RUNNING,
@@ -171,6 +185,6 @@ def allowed(table: Mapping[StateT, Mapping[EventT, StateT]], state: StateT, even
 
 
 def _refusal(table: Mapping[StateT, Mapping[EventT, StateT]], state: StateT, event: EventT, what: str) -> str:
-    from_here = ", ".join(sorted(table.get(state, {}))) or "nothing"
+    from_here = ", ".join(sorted(_ASKED_FOR & table.get(state, {}).keys())) or "nothing"
     states = ", ".join(s for s in table if event in table[s]) or "no state"
     return f"{what} is {state}: '{event}' is possible in {states}; from {state} there is: {from_here}."
