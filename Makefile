@@ -65,11 +65,15 @@ test-real: .venv/ready
 
 test-airflow: .venv/ready
 	$(PYTEST) $(BESIDE) loadfile -m "airflow and not airflow_e2e"
+	AIRFLOW_E2E_PATIENCE=3 $(PYTEST) -m airflow_e2e -k "$(AIRFLOW_SMOKE)" tests/airflow/test_e2e.py
 
 # The oldest Airflow that is supported. Of the whole DAG runs, those that go another way than beside others.
 test-airflow2: .venv-airflow2/ready
 	$(AIRFLOW2)/python -m pytest $(BESIDE) loadfile -m "airflow and not airflow_e2e" \
 		-k "not (brings_the_second or two_services or for_its_window or by_hand_takes)" tests/airflow
+
+# Of the whole scenarios, those that go with every test: a bad canary, a worker that is killed, people who are asked.
+AIRFLOW_SMOKE = bad_canary or (worker_that_is_killed and first) or turns_bad
 
 # A real `airflow standalone` and a real plane; whole scenarios, kills among them.
 test-airflow-e2e: .venv/ready

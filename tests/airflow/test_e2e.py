@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from anyservice_core import Client, ServiceConfig
-from tests.airflow.standalone import GOOD, Standalone, free_port
+from tests.airflow.standalone import APP, Standalone, free_port
 
-pytestmark = [pytest.mark.airflow_e2e, pytest.mark.real, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow_e2e, pytest.mark.real, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +44,19 @@ def airflow(tmp_path_factory) -> Any:
 def files(airflow, tmp_path):
     """A service with its first version serving, a second version on disk, and a plan: their paths."""
 
-    def make(name: str, plan: str, *, bad: bool = False) -> dict[str, str]:
+    def make(name: str, plan: str = "{steps: [10]}", *, bad: bool = False) -> dict[str, str]:
         folder = tmp_path / name
         (folder / "app").mkdir(parents=True)
         config = folder / "service.yaml"
         config.write_text(f"name: {name}\nworking_dir: app\napplications: [{{import_path: main:app}}]\n")
-        (folder / "app" / "main.py").write_text(GOOD.format(bad=False, name="first"))
+        (folder / "app" / "main.py").write_text(APP.format(name="first", turns_bad=""))
         with Client("local") as client:
             client.deploy(ServiceConfig.from_yaml(config, base=folder))
             client.wait(name, timeout_s=120)
         (folder / "app" / "main.py").write_text(
-            "import a_module_that_is_not_there" if bad else GOOD.format(bad=False, name="second")
+            "import a_module_that_is_not_there"
+            if bad
+            else APP.format(name="second", turns_bad=str(folder / "bad"))
         )
         (folder / "plan.yaml").write_text(f"rollout: {plan}\n")
         return {"config": str(config), "plan": str(folder / "plan.yaml")}
@@ -129,6 +131,41 @@ def test_a_triggerer_that_is_killed_costs_no_second_deploy(airflow, files):
     assert airflow.task(run)["try_number"] == 1
 
 
+@pytest.mark.parametrize(
+    ("how", "moment"),
+    [
+        ("deferred", "before the first save"),
+        ("deferred", "before the deferral"),
+        ("blocking", "at 50 %"),
+    ],
+)
+def test_a_worker_that_is_killed_costs_no_second_deploy(airflow, files, how, moment):
+    """SIGKILL after the deploy was accepted: the retry finds the canary, whether or not the first try had noted it."""
+    name = f"killed-{how}-{moment.split()[-1].strip('%') or 'half'}"
+    run = airflow.trigger(f"held_{how}", moment=moment, **files(name, "{steps: [10, 50], bake: 3s}"))
+    os.kill(airflow.held(), signal.SIGKILL)
+
+    assert airflow.ended(run) == "success"
+    assert versions(name) == 2
+    assert airflow.task(run)["try_number"] == 2
+
+
+def test_a_machine_that_dies_costs_no_second_deploy(airflow, files):
+    """Its worker is gone with its task, and nobody says so; Airflow misses the heartbeats and tries again."""
+    run = airflow.trigger(
+        "held_deferred", moment="before the deferral", **files("lost", "{steps: [10, 50], bake: 3s}")
+    )
+    task = airflow.held()
+    worker = int(Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[1])
+    assert os.getsid(worker) == airflow.process.pid
+    os.kill(worker, signal.SIGKILL)
+    os.kill(task, signal.SIGKILL)
+
+    assert airflow.ended(run, 400) == "success"
+    assert versions("lost") == 2
+    assert airflow.task(run)["try_number"] == 2
+
+
 @pytest.mark.parametrize("choice", ["leave", "rollback"])
 @pytest.mark.parametrize("state", ["failed", "success"])
 def test_a_mark_acts_by_what_the_person_meant(airflow, files, choice, state):
@@ -165,7 +202,7 @@ def test_people_answer_where_they_are(airflow, files, choice, end):
     run = airflow.trigger("roll_leave", **files(name, "{steps: [10], bake: 2s, promotion: {timeout: 1h}}"))
     action = f"{run}/taskInstances/rollout/-1/hitlDetails"
     airflow.until(lambda: name in str(airflow.get(f"{run}/hitlDetails")), 300)
-    airflow.until(lambda: airflow.task(run)["state"] == "deferred", 100)
+    airflow.until(lambda: airflow.task(run)["state"] == "deferred" and airflow.at_rest(run), 100)
     airflow.call("PATCH", action, {"chosen_options": [choice], "params_input": {}})
 
     assert airflow.ended(run) == end
@@ -173,18 +210,46 @@ def test_people_answer_where_they_are(airflow, files, choice, end):
     assert versions(name) == 2
 
 
-def test_a_group_asks_in_tasks_of_its_own(airflow, files):
-    """Each step is a task of the grid; rejected, undo takes the canary back, and the run is red."""
-    run = airflow.trigger("steps", **files("grouped", "{steps: [10]}"))
-    approve = "rollout.approve_promotion"
-    airflow.until(lambda: airflow.task(run, approve)["state"] in {"awaiting_input", "deferred"}, 400)
-    assert status("grouped").canary_version.weight == 50
+def asked(airflow, files, word):
+    """A group that has come to its question, which is among the required actions."""
+    given = files(f"grouped-{word}")
+    run, approve = airflow.trigger(f"steps_{word}", **given), "rollout.approve_promotion"
+    airflow.until(lambda: open_questions(airflow, run) == [approve] and airflow.at_rest(run, approve), 400)
+    assert status(f"grouped-{word}").canary_version.weight == 50
+    return run, approve, Path(given["config"]).parent
+
+
+def open_questions(airflow, run):
+    """The tasks of a run that wait for people, as the UI asks for them."""
+    found = airflow.get(f"{run}/hitlDetails?response_received=false&state=deferred&state=awaiting_input")
+    return [one["task_instance"]["task_id"] for one in found["hitl_details"]]
+
+
+@pytest.mark.parametrize(
+    ("word", "choice", "end"), [("yes", "Approve", "success"), ("no", "Roll back", "failed")]
+)
+def test_a_group_asks_in_tasks_of_its_own(airflow, files, word, choice, end):
+    """Each step is a task of the grid; a "no" takes the canary back, and the run is red."""
+    run, approve, _ = asked(airflow, files, word)
     action = f"{run}/taskInstances/{approve}/-1/hitlDetails"
-    airflow.call("PATCH", action, {"chosen_options": ["Reject"], "params_input": {}})
+    airflow.call("PATCH", action, {"chosen_options": [choice], "params_input": {}})
+
+    assert airflow.ended(run) == end
+    assert status(f"grouped-{word}").canary_version is None
+    assert airflow.task(run, "rollout.undo")["state"] == ("failed" if word == "no" else "skipped")
+    assert versions(f"grouped-{word}") == 2
+
+
+def test_a_canary_that_turns_bad_while_people_think_is_taken_back(airflow, files):
+    """The task that has asked fails with the reason, its question is no longer open, and the run is red."""
+    run, approve, folder = asked(airflow, files, "bad")
+    (folder / "bad").touch()
 
     assert airflow.ended(run) == "failed"
-    assert status("grouped").canary_version is None
-    assert airflow.task(run, "rollout.undo")["state"] == "failed"
+    assert status("grouped-bad").canary_version is None
+    assert airflow.task(run, approve)["state"] == "failed"
+    assert "rolled back: answers" in airflow.log(run, approve)
+    assert open_questions(airflow, run) == []
 
 
 def test_a_deadline_takes_the_canary_back(airflow, files):
