@@ -22,7 +22,7 @@ __all__ = ["LEFT", "MINE", "OnKill", "marked_failed", "say_what_holds", "take_ba
 OnKill: TypeAlias = Literal["leave", "rollback"]
 MINE = "mine"  # the XCom that says which canary a time-out may take back
 LEFT = (
-    "The wait was ended from outside: the service is left as it is. "
+    "The wait was ended from outside, by an answer, a mark, a clear or a kill: the service is left as it is. "
     "If the task was killed, run it again to go on from there."
 )
 _log = logging.getLogger("airflow_provider")
