@@ -97,6 +97,7 @@ def asking(airflow, serving, config, questions, variables):
 # ── answers ──
 
 
+@pytest.mark.needs_airflow(3, 3)
 def test_a_gate_is_a_question_in_the_ui_and_each_yes_opens_one(asking, serving, questions):
     """The task asks when its canary is baked, goes on with the answer, and asks anew before the promotion."""
     assert [question["options"] for question in questions] == [["Approve", "Roll back"]]
