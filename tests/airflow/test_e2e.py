@@ -23,7 +23,7 @@ def airflow(tmp_path_factory) -> Any:
     airflow = Standalone(tmp_path_factory.mktemp("e2e"))
     ports = min(free_port(), 60000)
     settings = daemon.PlaneSettings(
-        state_dir=airflow.state, port=0, engine="process", first_service_port=ports
+        state_dir=airflow.state, port=free_port(), engine="process", first_service_port=ports
     )
     previous = os.environ.get("ANYSERVICE_STATE_DIR")
     os.environ["ANYSERVICE_STATE_DIR"] = str(airflow.state)
