@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +47,8 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def plane(engine: str) -> Iterator[tuple[dict[str, Any], Path]]:
-    """Run a plane; give its record and its folder."""
+    """Run a plane; give its record and its folder. It ends with us, also when `timeout` says that time is up."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped before its end"))
     with tempfile.TemporaryDirectory(prefix="anyservice-bench-") as folder:
         state = Path(folder) / "state"
         settings = PlaneSettings(state, port=0, engine=engine, first_service_port=min(free_port(), 65_000))
