@@ -31,9 +31,9 @@ from pathlib import Path
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines import procfs
 from anyservice_core.plane.engines.base import Engine
-from anyservice_core.plane.haproxy import write_private
 from anyservice_core.plane.listening import LOOPBACK, Door, beyond, listener, open_beside, quiet
 from anyservice_core.plane.room import LEAST_DISK, Room
+from anyservice_core.plane.router.haproxy import write_private
 from anyservice_core.plane.run_dir import remove_run_dir, run_dir
 from anyservice_core.plane.sight import LADDER, Options
 from anyservice_core.plane.telling import log_to_stderr

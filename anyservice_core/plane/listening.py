@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from anyservice_core.errors import PlaneError
-from anyservice_core.plane.haproxy import write_private
-from anyservice_core.plane.router_config import Beyond
+from anyservice_core.plane.router import Beyond
+from anyservice_core.plane.router.haproxy import write_private
 
 __all__ = ["LOOPBACK", "Door", "beyond", "listener", "open_beside", "quiet"]
 

@@ -21,12 +21,11 @@ from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_i
 from anyservice_core.plane.machine import cpus_of, this_machine
 from anyservice_core.plane.reconcile import Options, Sight, Step, step
 from anyservice_core.plane.registry import Registry
-from anyservice_core.plane.router import Route, Server, Slot, SlotCounters
-from anyservice_core.plane.router_config import Beyond
+from anyservice_core.plane.router import Beyond, Route, Server, Slot, SlotCounters
+from anyservice_core.plane.router.books import Ledger
 from anyservice_core.plane.runs import Run, begun, cannot_start
 from anyservice_core.plane.state import Service, Version
 from anyservice_core.plane.store import Event, Store
-from anyservice_core.plane.traffic import Ledger
 
 __all__ = ["Loop", "RouterLike", "route"]
 

@@ -24,8 +24,7 @@ from anyservice_core.plane import daemon
 from anyservice_core.plane.app import application
 from anyservice_core.plane.daemon import PlaneSettings
 from anyservice_core.plane.listening import LOOPBACK, Door, beyond, listener, open_beside, quiet
-from anyservice_core.plane.router import Route, Router, Server
-from anyservice_core.plane.router_config import Beyond
+from anyservice_core.plane.router import Beyond, Route, Router, Server
 from anyservice_core.testing import TOKEN, FakePlane
 from tests.plane.api import Caller, body
 

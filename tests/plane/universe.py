@@ -24,7 +24,7 @@ from anyservice_core.plane.lifecycle import SERVICE, VERSION
 from anyservice_core.plane.loop import Loop
 from anyservice_core.plane.reconcile import Options
 from anyservice_core.plane.router import Route, SlotCounters
-from anyservice_core.plane.router_moves import Seat, State, commands, desired
+from anyservice_core.plane.router.moves import Seat, State, commands, desired
 from anyservice_core.plane.routes import ApiReply, ApiRequest
 from anyservice_core.plane.state import Service
 from anyservice_core.plane.store import Store
@@ -141,7 +141,7 @@ class Hosts:
 
 @dataclass
 class Proxy:
-    """HAProxy on paper, led by the real ``router_moves``, one command after the other."""
+    """HAProxy on paper, led by the real ``router.moves``, one command after the other."""
 
     fuse: Fuse = field(default_factory=Fuse)
     refuses: bool = False

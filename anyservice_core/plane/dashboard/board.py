@@ -10,8 +10,8 @@ from anyservice_core.plane.api import Api
 from anyservice_core.plane.checklist import checklist
 from anyservice_core.plane.dashboard.history import EVERY_S, History, Mark, Sample
 from anyservice_core.plane.lifecycle import SERVICE, ServiceEvent, allowed
+from anyservice_core.plane.router.books import difference
 from anyservice_core.plane.state import Service, Version
-from anyservice_core.plane.traffic import difference
 
 __all__ = ["MOST_SERVICES", "Board"]
 

@@ -14,7 +14,7 @@ from anyservice_core.errors import PlaneError
 from anyservice_core.plane.doctor.finding import Case, Finding, Level
 from anyservice_core.plane.engines.overlay import installer
 from anyservice_core.plane.engines.procfs import PROC
-from anyservice_core.plane.haproxy import binary
+from anyservice_core.plane.router.haproxy import binary
 
 __all__ = ["INSTALLED"]
 

@@ -3,7 +3,8 @@
 import pytest
 
 from anyservice_core.errors import ConfigError
-from anyservice_core.plane.router_config import Route, Server, check, maps, render, structure
+from anyservice_core.plane.router.config import maps, render, structure
+from anyservice_core.plane.router.routes import Route, Server, check
 
 A = Server("ver_1", ("127.0.0.1", 9001), 90)
 B = Server("ver_2", ("127.0.0.1", 9002), 10)

@@ -21,7 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
-from anyservice_core.plane.router_config import BUCKETS_MS, Slot
+from anyservice_core.plane.router.config import BUCKETS_MS
+from anyservice_core.plane.router.routes import Slot
 
 __all__ = [
     "TOOK",

@@ -20,17 +20,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from anyservice_core.plane.router_config import (
-    GRPC,
-    NOBODY,
-    SLOTS,
-    TOKENS,
-    VERSIONS,
-    Route,
-    Server,
-    grpc_of,
-    maps,
-)
+from anyservice_core.plane.router.config import GRPC, NOBODY, TOKENS, VERSIONS, maps
+from anyservice_core.plane.router.routes import SLOTS, Route, Server, grpc_of
 
 __all__ = ["Seat", "State", "commands", "desired"]
 

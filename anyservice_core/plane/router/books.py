@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from anyservice_core.plane.router import Slot, SlotCounters
-from anyservice_core.plane.router_tally import told_apart
+from anyservice_core.plane.router.routes import Slot
+from anyservice_core.plane.router.tally import SlotCounters, told_apart
 from anyservice_core.plane.store import Store
 
 __all__ = ["Ledger", "difference"]

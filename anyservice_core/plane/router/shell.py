@@ -1,10 +1,4 @@
-"""The router: makes the running HAProxy do what the routes say.
-
-``Router`` is the shell around four rooms that can each be read alone: ``router_config`` (what HAProxy
-is told), ``router_moves`` (how a running one is led there), ``router_tally`` (how its counters add
-up) and ``haproxy`` (the process). It keeps no truth of its own: a new ``Router`` on the same
-directories adopts the HAProxy that runs there.
-"""
+"""The shell around the router's pure rooms: reads the counters, finds what is to be moved, and moves it."""
 
 from __future__ import annotations
 
@@ -15,22 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anyservice_core.errors import PlaneError
-from anyservice_core.plane.haproxy import HAProxy, parse_stat, parse_table, write_private
-from anyservice_core.plane.router_config import (
-    NOBODY,
-    VERSIONS,
-    Route,
-    Server,
-    Slot,
-    check,
-    maps,
-    render,
-    structure,
-)
-from anyservice_core.plane.router_moves import commands, desired
-from anyservice_core.plane.router_tally import Reading, SlotCounters, Tally, attach, counted, fold, told_apart
+from anyservice_core.plane.router.config import NOBODY, VERSIONS, maps, render, structure
+from anyservice_core.plane.router.haproxy import HAProxy, parse_stat, parse_table, write_private
+from anyservice_core.plane.router.moves import commands, desired
+from anyservice_core.plane.router.routes import Route, Slot, check
+from anyservice_core.plane.router.tally import Reading, SlotCounters, Tally, attach, counted, fold, told_apart
 
-__all__ = ["Route", "Router", "Server", "Slot", "SlotCounters"]
+__all__ = ["Router"]
 
 
 class Router:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyservice_core.plane.router_config import NOBODY, TOKENS, VERSIONS, Route, Server
-from anyservice_core.plane.router_moves import Seat, State, commands, desired
+from anyservice_core.plane.router.config import NOBODY, TOKENS, VERSIONS
+from anyservice_core.plane.router.moves import Seat, State, commands, desired
+from anyservice_core.plane.router.routes import Route, Server
 
 ADDRESSES = [("127.0.0.1", port) for port in (1, 9001, 9002, 9003)]
 servers = st.none() | st.builds(

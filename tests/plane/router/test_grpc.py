@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from anyservice_core.plane.router import Route, Server
-from tests.plane.test_router import free_port, place, router  # noqa: F401  fixtures
+from tests.plane.router.test_router import free_port, place, router  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.real
 TOKEN = (("authorization", "Bearer tok"),)

@@ -28,8 +28,9 @@ from typing import Any
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines.sessions import MARK, Session
 from anyservice_core.plane.engines.spawn import reap, spawn
-from anyservice_core.plane.router_config import GRPC, SLOTS, TOKENS, VERSIONS
-from anyservice_core.plane.router_moves import Seat, State
+from anyservice_core.plane.router.config import GRPC, TOKENS, VERSIONS
+from anyservice_core.plane.router.moves import Seat, State
+from anyservice_core.plane.router.routes import SLOTS
 
 __all__ = ["HAProxy", "binary", "parse_seats", "parse_stat", "parse_table"]
 

@@ -6,8 +6,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyservice_core.plane.haproxy import parse_stat
-from anyservice_core.plane.router_tally import Reading, Tally, attach, counted, fold, told_apart
+from anyservice_core.plane.router.haproxy import parse_stat
+from anyservice_core.plane.router.tally import Reading, Tally, attach, counted, fold, told_apart
 
 SEAT = "svc/a"
 
