@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
-from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskDeferred
 
 from airflow_provider.group import progressive_deploy_group
 from anyservice_core import ConfigError
@@ -68,10 +66,10 @@ def tasks(airflow):
     return PerTask(airflow.ti)
 
 
-def test_each_step_and_each_approval_is_a_task(config):
+def test_each_step_and_each_approval_is_a_task(config, serialised):
     """They stand in a row, each of them leads to the one undo, and the scheduler sees the same."""
     dag = group(config)
-    again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    again = serialised.from_dict(serialised.to_dict(dag))
     row = ["step_10", "step_50", "approve_50", "approve_promotion", "promote", "undo"]
 
     assert {task.task_id for task in again.tasks} == {f"rollout.{name}" for name in row}
@@ -118,6 +116,7 @@ def answered(airflow, task, choice):
     return task.resume_execution("resume", {"event": answer(choice, airflow.plane.now)}, airflow.context)
 
 
+@pytest.mark.needs_airflow(3, 3)
 def test_an_approval_ends_with_a_yes_and_moves_nothing(airflow, serving, tasks, asking, questions):
     """It waits in the triggerer, whatever the other tasks do; the next weight is for the next task to bring."""
     dag, task, _ = asking
