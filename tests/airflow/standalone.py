@@ -270,10 +270,12 @@ class Standalone:
         slower than that, and tests are not.
         """
         _, dag, _, run_id = run.split("/")
-        key = f"dag_id='{dag}', task_id='{task}', run_id='{run_id}'"
+        tried = self.task(run, task)["try_number"]
+        key = f"dag_id='{dag}', task_id='{task}', run_id='{run_id}', try_number={tried},"
+        log = json.dumps(self.get(f"{run}/taskInstances/{task}/logs/{tried}?full_content=true"))
         lines = (self.folder / "standalone.log").read_text().splitlines()
         reported = sum("Received executor event" in line and key in line for line in lines)
-        return reported >= self.log(run, task).count("Pausing task as DEFERRED") > 0
+        return reported >= log.count("Pausing task as DEFERRED") > 0
 
     @staticmethod
     def until(true: Any, within_s: float) -> None:
