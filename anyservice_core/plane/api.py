@@ -93,7 +93,7 @@ def _validation(error: ValidationError) -> dict[str, Any]:
 
 
 def _said(problem: ErrorDetails) -> str:
-    """Say what is wrong; with the value only where it is a name, since other ones may be secret."""
-    if problem["type"] == "string_pattern_mismatch":
+    """Say what is wrong; with the value only where it is a thing's name, since others may be secret."""
+    if problem["type"] == "string_pattern_mismatch" and problem["loc"][-1] in {"name", "version"}:
         return f"{problem['input']!r:.200} does not match {problem['ctx']['pattern']}"
     return problem["msg"]

@@ -77,8 +77,11 @@ def typed(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_is_shown_can_be_typed(page):
+def test_what_is_shown_can_be_typed(page, tmp_path, monkeypatch):
     """Each command exists and takes the options that it is shown with."""
+    monkeypatch.chdir(tmp_path)
+    for file in ("plane.pem", "plane.key"):  # such options look for their files at once
+        (tmp_path / file).touch()
     for line in typed(page.read_text()):
         words = shlex.split(re.split(r"\s*[|>]\s|\s{2,}", line)[0], comments=True)[1:]
         with root.make_context("anyservice", [*words]) as ctx:

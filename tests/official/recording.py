@@ -93,7 +93,7 @@ class RecordingServer:
         if reply is not None:
             await _response(reply, self.world.headers)(scope, receive, send)
             return
-        raw = self.world.rewritten(request.line, raw)
+        raw = self.world.rewritten(request.line, raw, self.plane.api.registry)
         scope["path"] = self.world.own_path(scope["path"])
         await self._app(scope, _once(raw), send)
 

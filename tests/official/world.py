@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from anyservice_core.errors import NotFoundError
+from anyservice_core.models.wire import ComputeTemplateWire
 from anyservice_core.plane import catalog
+from anyservice_core.plane.registry import Registry
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Routes
 
 __all__ = ["APPS", "BIG", "OTHER_CLOUD", "World"]
@@ -79,7 +81,7 @@ class World:
                 return reply
         return None
 
-    def rewritten(self, line: str, raw: bytes) -> bytes:
+    def rewritten(self, line: str, raw: bytes, registry: Registry) -> bytes:
         """A deploy without what the plane would refuse, so that it has a service to answer with."""
         if line != "PUT /api/v2/services-v2/apply":
             return raw
@@ -87,11 +89,12 @@ class World:
         for application in body["ray_serve_config"]["applications"]:
             if env := application.get("runtime_env"):
                 application["runtime_env"] = _without_remote(env)
-        known = {
-            "project_id": catalog.PROJECT.id,
-            "compute_config_id": catalog.COMPUTE.id,
-            "build_id": catalog.BUILD.id,
-        }
+        known = {"project_id": catalog.PROJECT.id, "build_id": catalog.BUILD.id}
+        asked = self.computes.get(body["compute_config_id"], FAR)
+        if asked["config"]["cloud_id"] == catalog.CLOUD.id:
+            registry.computes.add(ComputeTemplateWire.model_validate(asked))
+        else:
+            known["compute_config_id"] = catalog.COMPUTE.id
         return json.dumps({**body, **known, "rollout_strategy": "ROLLOUT"}).encode()
 
     def own_path(self, path: str) -> str:

@@ -31,6 +31,8 @@ WITH_RULES = {
     "PUT /api/v2/services-v2/apply",
     "PUT /api/v2/services-v2/apply_multi_version",
     "PUT /api/v2/services-v2/{service}/update_weights",
+    "PUT /ext/v0/services-v2/rollout",
+    "PUT /ext/v0/services/rollout",
     "POST /api/v2/compute_templates",
     "POST /ext/v0/cluster_computes",
     "POST /api/v2/clouds/{cloud}/generate_cloud_data_bucket_presigned_url",
