@@ -80,8 +80,8 @@ test-airflow-e2e: .venv/ready
 	$(PYTEST) -m airflow_e2e tests/airflow
 
 test-prefect: .venv/ready .venv-prefect/ready
-	$(PYTEST) -m "prefect and not prefect_e2e" tests/prefect
-	$(PREFECT)/python -m pytest -m "prefect and not prefect_e2e" tests/prefect
+	$(PYTEST) $(BESIDE) loadfile -m "prefect and not prefect_e2e" tests/prefect
+	$(PREFECT)/python -m pytest $(BESIDE) loadfile -m "prefect and not prefect_e2e" tests/prefect
 
 # A real `prefect server`, a real worker and a real plane, of the newest Prefect; whole scenarios, kills among them.
 test-prefect-e2e: .venv-prefect/ready
@@ -89,7 +89,7 @@ test-prefect-e2e: .venv-prefect/ready
 
 # Bounded, so that a client that hangs cannot hold up the rest.
 test-official: .venv-official/ready
-	timeout --kill-after=30 600 $(OFFICIAL)/python -m pytest $(BESIDE) loadfile -m official tests/official
+	timeout --kill-after=30 900 $(OFFICIAL)/python -m pytest $(BESIDE) loadfile -m official tests/official
 
 check: .venv/ready
 	$(DEV)/ruff check .
