@@ -303,6 +303,7 @@ class Rollout:
         )
         if self.body is None:
             self.body = yield from compose(self.config, self.seen.service_id)
+        yield from self.save(self.seen.at)  # whoever finds this process dead must know whose canary there is
         made = yield from begin(self.body, self.seen, weight, self.plan.max_surge_percent)
         self.service_id = made.id if made else self.service_id
         return made is not None

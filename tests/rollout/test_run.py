@@ -46,6 +46,17 @@ def test_a_rollout_writes_four_times_and_no_more(stage: Any) -> None:
     assert stage.writes == ["PUT /api/v2/services-v2/apply"] * 3
 
 
+def test_whose_canary_it_is_is_known_before_there_is_one(stage: Any) -> None:
+    """Whoever is killed right after the deploy leaves a name to take it back by."""
+    stage.first()
+    kept: list[Any] = []
+    stage.client.on_save = lambda key, journal: kept.append((len(stage.writes), journal))
+    stage.run()
+    written, journal = kept[0]
+    assert written == 0
+    assert journal.version_name == stage.version()
+
+
 @pytest.mark.anyio
 async def test_the_async_client_holds_the_same_conversation(stage: Any) -> None:
     """One source, two colours: the same events, word for word."""
