@@ -87,6 +87,14 @@ _OPTIONS: dict[str, Any] = {
         "example": None,
         "default": "5",
     },
+    "let_go_s": {
+        "description": "Seconds from a deferral before which no task is resumed: Airflow takes one that is resumed "
+        "before the executor has reported the deferral for one that died. 0 where tasks run without an executor, in tests.",
+        "version_added": "0.1.0",
+        "type": "float",
+        "example": "0",
+        "default": "10",
+    },
     "on_kill": {
         "description": "What becomes of a canary when its task is killed or marked failed: leave or rollback.",
         "version_added": "0.1.0",

@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider.killing import OnKill
 
-__all__ = ["defers", "on_kill", "poll_interval_s"]
+__all__ = ["defers", "let_go_s", "on_kill", "poll_interval_s"]
 
 
 def defers() -> bool:
@@ -23,6 +23,11 @@ def defers() -> bool:
 def poll_interval_s() -> float:
     """Seconds between looks at a service."""
     return float(conf.getfloat("anyservice", "poll_interval_s", fallback=5.0))
+
+
+def let_go_s() -> float:
+    """Seconds after which a worker has surely let go of a task that it deferred, and the executor has said so."""
+    return float(conf.getfloat("anyservice", "let_go_s", fallback=10.0))
 
 
 def on_kill() -> OnKill:

@@ -1,7 +1,9 @@
 """What the triggers share: a conversation on an ``AsyncClient`` that ends in one event, and what a kill means.
 
-A trigger lets a poll interval pass before it looks: the worker has just looked, and an event that comes
-before the worker has let go of the task would be lost. There is no ``cleanup``: it would also run when a
+A trigger lets a poll interval pass before it looks, since the worker has just looked. It tells nothing before the
+executor has reported that the worker let go of the task, some five seconds later: Airflow takes a task that was
+resumed by then for one that died, and tries it again, so that a canary that a person took back would be deployed
+once more. There is no ``cleanup``: it would also run when a
 triggerer shuts down, and nothing answers then.
 """
 
@@ -13,11 +15,12 @@ from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider.defaults import let_go_s
 from airflow_provider.errors import failure
 from airflow_provider.hooks import ServiceHook, report
 from airflow_provider.killing import LEFT, OnKill, marked_failed, take_back
 from anyservice_core import AnyserviceError, AsyncClient
-from anyservice_core.effects import Sleep
+from anyservice_core.effects import Now, Op, Sleep
 
 __all__ = ["ServiceTrigger"]
 
@@ -55,11 +58,22 @@ class ServiceTrigger(BaseTrigger):
         """Wait for the end, and tell it. An error that is not ours fails the task with its traceback."""
         try:
             async with await self.hook_class(self.conn_id).aget_conn(**self.ears()) as client:
-                await client.run(iter(Sleep(self.poll_interval_s)))
-                payload = await self.outcome(client)
+                payload = await self.conversation(client)
         except AnyserviceError as error:
             payload = failure(error)
         yield TriggerEvent({**payload, **self.kept})  # type: ignore[no-untyped-call]
+
+    async def conversation(self, client: AsyncClient) -> dict[str, Any]:
+        """Wait for the end, or an error of ours, and until it may be told."""
+        began = await client.run(_now())
+        await client.run(iter(Sleep(self.poll_interval_s)))
+        try:
+            payload = await self.outcome(client)
+        except AnyserviceError as error:
+            payload = failure(error)
+        left_s = began + let_go_s() - await client.run(_now())
+        await client.run(iter(Sleep(max(left_s, 0.0))))
+        return payload
 
     async def outcome(self, client: AsyncClient) -> dict[str, Any]:
         """Give the payload of a good end, or raise one of our errors."""
@@ -83,3 +97,7 @@ class ServiceTrigger(BaseTrigger):
             return
         async with await self.hook_class(self.conn_id).aget_conn() as client:
             await client.run(take_back(**self.mine))
+
+
+def _now() -> Op[float]:
+    return (yield from Now())

@@ -85,6 +85,7 @@ def _airflow(work: Path) -> Mapping[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__ANYSERVICE__LET_GO_S": "0",  # a `dag.test()` has no executor to wait for
         "AIRFLOW_CONN_ANYSERVICE_DEFAULT": '{"conn_type": "anyservice", "host": "local"}',
     }
 

@@ -50,6 +50,21 @@ def canary(serving, config):
     return serving
 
 
+def test_nothing_is_told_before_the_executor_has_reported(airflow, canary, monkeypatch):
+    """Airflow takes a task that is resumed before that for one that died, and would try it again."""
+    monkeypatch.setenv("AIRFLOW__ANYSERVICE__LET_GO_S", "10")
+    for trigger, status in (
+        (wait_trigger(), "success"),
+        (
+            wait_trigger(goal={"state": ["RUNNING"], "version": "v9", "canary_weight": 10}, deadline=0),
+            "error",
+        ),
+    ):
+        began = canary.now
+        assert airflow.fire(trigger)["status"] == status
+        assert canary.now - began == pytest.approx(10, abs=1)
+
+
 def serde():
     """Airflow's own serialisation, which has moved."""
     try:
