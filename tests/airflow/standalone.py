@@ -139,7 +139,9 @@ class Standalone:
         return {
             **kept,
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}",
+            "PATH": os.pathsep.join(
+                [str(self.folder / "bin"), str(Path(sys.executable).parent), kept.get("PATH", "")]
+            ),
             "ANYSERVICE_STATE_DIR": str(self.state),
             "AIRFLOW_HOME": str(self.folder / "airflow"),
             "AIRFLOW_CONN_ANYSERVICE_DEFAULT": json.dumps({"conn_type": "anyservice", "host": "local"}),
@@ -172,7 +174,18 @@ class Standalone:
         self.parts.append(part)
         return part
 
+    def stay_at_home(self) -> None:
+        """Leave out the servers of logs, which listen on every address: the API reads the files, which are here."""
+        program = self.folder / "bin" / "airflow"
+        program.parent.mkdir(exist_ok=True)
+        real = Path(sys.executable).parent / "airflow"
+        program.write_text(
+            f'#!/bin/sh\ncase "$1" in scheduler | triggerer) set -- "$@" --skip-serve-logs ;; esac\nexec {real} "$@"\n'
+        )
+        program.chmod(0o755)
+
     def start(self) -> None:
+        self.stay_at_home()
         dags = self.folder / "airflow" / "dags"
         dags.mkdir(parents=True, exist_ok=True)
         (dags / "e2e.py").write_text(DAGS)
