@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from anyservice_core.rollout import Event, Kind, RolloutReport
 from prefect_tasks import gates, locks, news
 from prefect_tasks.forgiving import forgiving, run_log
+from prefect_tasks.looking import PATIENCE_S, Looking
 from prefect_tasks.memory import Memory
 from prefect_tasks.naming import journal_key, lock_name
 from prefect_tasks.page import Page
@@ -85,6 +86,7 @@ class RolloutWatch(Watch):
         self._page = Page(service)
         self._memory: Memory | None = None
         self._desk = gates.the_desk()
+        self._looking = Looking(self._look)
 
     @contextmanager
     def guard(self, console: str) -> Iterator[None]:
@@ -123,12 +125,12 @@ class RolloutWatch(Watch):
 
     def orders(self, key: str) -> Iterable[Any]:  # noqa: ARG002
         if self._desk.is_due:
-            self._look()
+            self._looking.look()
         return self._desk.orders
 
     async def aorders(self, key: str) -> Iterable[Any]:  # noqa: ARG002
         if self._desk.is_due:
-            await anyio.to_thread.run_sync(self._look)
+            await anyio.to_thread.run_sync(self._looking.look)
         return self._desk.orders
 
     def _look(self) -> None:
@@ -136,6 +138,7 @@ class RolloutWatch(Watch):
             self._desk.look()
 
     def end(self, outcome: object, console: str) -> None:
+        self._looking.finish(PATIENCE_S)
         with forgiving():
             self._desk.close()
         self._page.show(self._story.end(outcome, console))
