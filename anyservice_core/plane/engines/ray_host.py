@@ -29,7 +29,7 @@ from .ray_lean import lean_head
 from .ray_watch import Watch, prepare
 from .surroundings import import_paths, requirements_of
 
-__all__ = ["main"]
+__all__ = ["main", "serves"]
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
 PORTS = range(20_000, 32_000)  # below the range from which the kernel serves everybody else
@@ -113,12 +113,13 @@ def _start_cluster(host: Host, address: tuple[str, int], tracing: dict[str, Any]
     host.report(EngineState.STARTING, "starting Ray Serve")
     options = {**host.spec.http_options, "host": address[0], "port": address[1]}
     wanted = host.spec.grpc_options
-    ray_serve.start(
-        proxy_location="HeadOnly",
-        http_options=options,
-        grpc_options=grpc_options(wanted, address[1] + 1) if wants_grpc(wanted) else None,
-        tracing_config=tracing,
-    )
+    with serves():
+        ray_serve.start(
+            proxy_location="HeadOnly",
+            http_options=options,
+            grpc_options=grpc_options(wanted, address[1] + 1) if wants_grpc(wanted) else None,
+            tracing_config=tracing,
+        )
     return _get_global_client()
 
 
@@ -131,6 +132,17 @@ def _in_time() -> Iterator[None]:
         if "timed out" not in str(error):
             raise
         raise OvertaxedError(f"The cluster did not start in time: {error}") from error
+
+
+@contextlib.contextmanager
+def serves() -> Iterator[None]:
+    """Blame no code for an actor of Serve's own that dies while Serve starts: nothing of the user's runs by then."""
+    from ray.exceptions import RayActorError
+
+    try:
+        yield
+    except RayActorError as error:
+        raise OvertaxedError(f"Ray Serve did not start: {error}") from error
 
 
 def _shut_down() -> None:

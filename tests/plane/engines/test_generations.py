@@ -14,6 +14,7 @@ from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines import EngineState, RayEngine, VersionSpec
 from anyservice_core.plane.engines.host import Host, OvertaxedError, _serve
 from anyservice_core.plane.engines.hostdir import HostDir
+from anyservice_core.plane.engines.ray_host import serves
 from anyservice_core.plane.engines.sessions import Session
 
 pytest.importorskip("ray")
@@ -161,3 +162,13 @@ def test_a_machine_too_busy_is_no_fault_of_the_code(
     assert _serve(host, serve) == 1
     assert folder.read("failed") == failed
     host.close()
+
+
+def test_an_actor_of_serve_that_dies_while_it_starts_is_nobody_s_fault() -> None:
+    """The next host may do better; an error of another kind is told as it is."""
+    from ray.exceptions import ActorDiedError
+
+    with pytest.raises(OvertaxedError, match="did not start"), serves():
+        raise ActorDiedError
+    with pytest.raises(ValueError, match="as it is"), serves():
+        raise ValueError("as it is")
