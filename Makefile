@@ -17,7 +17,7 @@ AIRFLOW2 := .venv-airflow2/bin
 OFFICIAL := .venv-official/bin
 BENCH_S := 300
 SYNC = $(UV) pip sync --quiet --compile-bytecode --require-hashes
-# Side by side, a file at a time where tests of a file share a plane; WORKERS=0 for one after the other.
+# Side by side, a file at a time where tests of a file share a costly set-up; WORKERS=0 for one after the other.
 WORKERS ?= 2
 BESIDE = -n $(WORKERS) --dist
 PYTEST = $(DEV)/python -m pytest
@@ -61,7 +61,7 @@ test-core: .venv/ready
 test-real: .venv/ready
 	@scripts/servers
 	@scripts/chromium
-	$(PYTEST) $(BESIDE) loadfile -m "real and not airflow and not airflow_e2e and not prefect and not prefect_e2e and not official"
+	$(PYTEST) $(BESIDE) worksteal -m "real and not airflow and not airflow_e2e and not prefect and not prefect_e2e and not official"
 
 test-airflow: .venv/ready
 	$(PYTEST) $(BESIDE) loadfile -m "airflow and not airflow_e2e"
