@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="anyservice-bench-"))
 os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
 os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 
 import httpx
 from prefect import flow

@@ -20,6 +20,7 @@ from typing import Any
 os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="anyservice-bench-"))
 os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
 os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 
 from prefect import flow
 from prefect.testing.utilities import prefect_test_harness
