@@ -18,6 +18,7 @@ import pytest
 
 from anyservice_core.client import Client
 from anyservice_core.models.config import ServiceConfig
+from anyservice_core.testing import HOST, TOKEN, FakePlane
 
 ASGI = """
 import asyncio
@@ -188,3 +189,17 @@ class Load:
 def loading() -> type[Load]:
     """Give ``Load``, to send steady requests with."""
     return Load
+
+
+@pytest.fixture
+def plane():
+    """A plane in memory, with the real one's code."""
+    with FakePlane() as plane:
+        yield plane
+
+
+@pytest.fixture
+def http(plane):
+    """What asks it over HTTP, with the right token."""
+    with httpx.Client(base_url=HOST, transport=plane.transport, cookies={"cli_token": TOKEN}) as http:
+        yield http

@@ -8,20 +8,8 @@ import zipfile
 import httpx
 import pytest
 
-from anyservice_core.testing import HOST, TOKEN, FakePlane
+from anyservice_core.testing import HOST, TOKEN
 from tests.plane.api import apply, served
-
-
-@pytest.fixture
-def plane():
-    with FakePlane() as plane:
-        yield plane
-
-
-@pytest.fixture
-def http(plane):
-    with httpx.Client(base_url=HOST, transport=plane.transport, cookies={"cli_token": TOKEN}) as http:
-        yield http
 
 
 def zipped() -> bytes:

@@ -6,11 +6,9 @@ import os
 import time
 import zipfile
 
-import httpx
 import pytest
 
 from anyservice_core.plane.bundles import KEEP_S, Bundles, bundles_of
-from anyservice_core.testing import HOST, TOKEN, FakePlane
 from tests.plane.api import apply
 
 
@@ -98,18 +96,6 @@ def test_all_directories_of_a_version_are_known():
     serve["applications"].append({"import_path": "main:app"})
     found = bundles_of({"ray_serve_config": serve})
     assert found == {"anyservice://bundles/a.zip", "file:///b", "anyservice://bundles/c.zip"}
-
-
-@pytest.fixture
-def plane():
-    with FakePlane() as plane:
-        yield plane
-
-
-@pytest.fixture
-def http(plane):
-    with httpx.Client(base_url=HOST, transport=plane.transport, cookies={"cli_token": TOKEN}) as http:
-        yield http
 
 
 def test_deleting_a_service_removes_what_only_it_used(plane, http):

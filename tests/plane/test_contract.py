@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from anyservice_core.plane import catalog
-from anyservice_core.testing import HOST, TOKEN, FakePlane
+from anyservice_core.testing import HOST, TOKEN
 from tests.plane.api import apply, served
 
 NEEDED = {
@@ -181,12 +181,6 @@ LINES: list[tuple[str, str, Any, str]] = [
     ("GET", "/ext/v0/services-v2/search?name=svc&count=50", None, "services"),
     ("GET", "/ext/v0/services/list?count=50", None, "services"),
 ]
-
-
-@pytest.fixture
-def plane():
-    with FakePlane() as plane:
-        yield plane
 
 
 @pytest.fixture

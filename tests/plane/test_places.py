@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from anyservice_core.errors import NotFoundError
 from anyservice_core.plane import catalog, loop
 from anyservice_core.plane.endpoints import computes
 from anyservice_core.plane.machine import Machine, this_machine
-from anyservice_core.testing import HOST, TOKEN, FakePlane
+from anyservice_core.testing import FakePlane
 from tests.plane.api import apply, detail
 
 CLOUDS, PROJECTS, TEMPLATES = "/api/v2/clouds/", "/api/v2/projects/", "/api/v2/compute_templates/"
@@ -23,12 +22,6 @@ def plane(monkeypatch):
     monkeypatch.setattr(computes, "this_machine", lambda: SMALL)
     with FakePlane() as plane:
         yield plane
-
-
-@pytest.fixture
-def http(plane):
-    with httpx.Client(base_url=HOST, transport=plane.transport, cookies={"cli_token": TOKEN}) as http:
-        yield http
 
 
 def made(answer) -> dict:

@@ -14,18 +14,6 @@ from anyservice_core.testing import HOST, TOKEN, FakePlane
 from tests.plane.api import apply, detail, served
 
 
-@pytest.fixture
-def plane():
-    with FakePlane() as plane:
-        yield plane
-
-
-@pytest.fixture
-def http(plane):
-    with httpx.Client(base_url=HOST, transport=plane.transport, cookies={"cli_token": TOKEN}) as http:
-        yield http
-
-
 def app(**fields) -> dict:
     return {"import_path": "main:app", **fields}
 
