@@ -8,7 +8,7 @@ import re
 import pytest
 
 from anyservice_core.plane import api, app
-from anyservice_core.testing import TOKEN, FakePlane
+from anyservice_core.testing import TOKEN
 from tests.plane.api import Caller, body, detail
 
 LINES = sorted(f"{endpoint.method} {endpoint.path}" for endpoint in api.table.endpoints)
@@ -17,12 +17,6 @@ APPLY = "/api/v2/services-v2/apply"
 
 def path_of(line: str) -> str:
     return re.sub(r"{\w+}", "x", line.split(" ")[1])
-
-
-@pytest.fixture
-def plane():
-    with FakePlane() as plane:
-        yield plane
 
 
 @pytest.fixture

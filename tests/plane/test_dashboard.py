@@ -27,12 +27,6 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture
-def plane():
-    with FakePlane() as plane:
-        yield plane
-
-
-@pytest.fixture
 def history(plane):
     return History(plane.store, plane.api.clock)
 

@@ -36,12 +36,6 @@ def doors() -> list[str]:
     return sorted(line for line in shown if not line.startswith("HEAD "))
 
 
-@pytest.fixture
-def plane():
-    with FakePlane() as plane:
-        yield plane
-
-
 def ask(caller: Caller, line: str, **asked):
     method, path = line.split(" ")
     return caller.request(method, re.sub(r"{\w+}", "x", path), **asked)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from anyservice_core.plane.reconcile import Options
-from anyservice_core.testing import HOST, TOKEN, FakePlane
+from anyservice_core.testing import FakePlane
 from tests.plane.api import apply, body, served
 
 SERVICES = "/api/v2/services-v2"
@@ -16,12 +15,6 @@ SERVICES = "/api/v2/services-v2"
 def plane():
     with FakePlane(options=Options(rollout_limit_s=600)) as plane:
         yield plane
-
-
-@pytest.fixture
-def http(plane):
-    with httpx.Client(base_url=HOST, transport=plane.transport, cookies={"cli_token": TOKEN}) as http:
-        yield http
 
 
 @pytest.fixture

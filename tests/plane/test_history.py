@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.daemon import PlaneSettings
 from anyservice_core.plane.reconcile import Options
 from anyservice_core.plane.router import SlotCounters
-from anyservice_core.testing import HOST, TOKEN, FakePlane
+from anyservice_core.testing import FakePlane
 from tests.plane.api import apply, served
 
 
@@ -17,12 +16,6 @@ from tests.plane.api import apply, served
 def plane():
     with FakePlane(options=Options(rollout_limit_s=600)) as plane:
         yield plane
-
-
-@pytest.fixture
-def http(plane):
-    with httpx.Client(base_url=HOST, transport=plane.transport, cookies={"cli_token": TOKEN}) as http:
-        yield http
 
 
 @pytest.fixture

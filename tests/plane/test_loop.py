@@ -37,12 +37,6 @@ class Witness:
 
 
 @pytest.fixture
-def plane():
-    with FakePlane() as plane:
-        yield plane
-
-
-@pytest.fixture
 def witness(plane):
     witness = Witness(plane, plane.router)
     plane._loop.router = witness

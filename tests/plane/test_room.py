@@ -10,17 +10,10 @@ from anyservice_core.errors import ConflictError
 from anyservice_core.models.config import ServiceConfig
 from anyservice_core.plane.room import Room, spelled
 from anyservice_core.plane.telling import Teller
-from anyservice_core.testing import FakePlane
 
 ONE = ServiceConfig(name="svc", version_name="one", applications=[{"import_path": "main:app"}])
 TWO = ServiceConfig(name="svc", version_name="two", applications=[{"import_path": "next:app"}])
 ENDLESS = 2**62
-
-
-@pytest.fixture
-def plane():
-    with FakePlane() as plane:
-        yield plane
 
 
 def test_a_machine_has_some_room(tmp_path):
