@@ -15,7 +15,6 @@ import logging
 import os
 import resource
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -23,67 +22,35 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="anyservice-bench-"))
-os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
-os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
-os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+from side_by_side.prefect import PLAN, InMemory, config, staged  # before Prefect, whose settings it makes
 
-import httpx
-from prefect import flow
-from prefect.settings import PREFECT_API_URL
-from prefect.testing.utilities import prefect_test_harness
-from pydantic import PrivateAttr
+import httpx  # isort: skip
+from prefect import flow  # isort: skip
+from prefect.settings import PREFECT_API_URL  # isort: skip
+from prefect.testing.utilities import prefect_test_harness  # isort: skip
 
-from anyservice_core import AsyncClient, Client, RolloutPlan, ServiceConfig
-from anyservice_core.testing import FakePlane
-from prefect_tasks import AnyserviceCredentials, aio
+from prefect_tasks import aio  # isort: skip
 
-PLAN = RolloutPlan.parse({"steps": [5, 25, 50], "bake": "1m"})
 BUDGET_S = float(os.environ.get("BUDGET_S", "150"))
 TRIAL = 10
 ASKED: Counter[str] = Counter()
 
 
-class InMemory(AnyserviceCredentials):
-    """Credentials for a plane in memory."""
-
-    _block_type_name = "Anyservice Benchmark Plane"
-    _block_type_slug = "anyservice-benchmark-plane"
-    _plane: FakePlane = PrivateAttr()
-
-    def get_client(self, **options: Any) -> Client:
-        return self._plane.client(**options)
-
-    def get_async_client(self, **options: Any) -> AsyncClient:
-        return self._plane.async_client(**options)
-
-
-def config(number: int, version: str) -> ServiceConfig:
-    name = f"service-{number}"
-    return ServiceConfig(name=name, version_name=version, applications=[{"import_path": "main:app"}])
-
-
-def staged(number: int) -> InMemory:
-    """A plane of its own with a service on it."""
-    block = InMemory()
-    block._plane = FakePlane()  # noqa: SLF001
-    with block.get_client() as client:
-        client.deploy(config(number, "v1"))
-        client.wait(f"service-{number}")
-    return block
+def name(number: int) -> str:
+    return f"service-{number}"
 
 
 async def alone(blocks: list[InMemory]) -> None:
     async def one(number: int, block: InMemory) -> None:
         async with block.get_async_client() as client:
-            await client.rollout(config(number, "v2"), PLAN)
+            await client.rollout(config(name(number), "v2"), PLAN)
 
     await asyncio.gather(*(one(number, block) for number, block in enumerate(blocks)))
 
 
 @flow
 async def many(blocks: list[Any]) -> None:
-    calls = (aio.rollout(config(n, "v2"), PLAN, credentials=block) for n, block in enumerate(blocks))
+    calls = (aio.rollout(config(name(n), "v2"), PLAN, credentials=block) for n, block in enumerate(blocks))
     await asyncio.gather(*calls)
 
 
@@ -115,7 +82,7 @@ class Cost(NamedTuple):
 
 
 def measured(call: Callable[[list[InMemory]], Any], count: int) -> Cost:
-    blocks = [staged(number) for number in range(count)]
+    blocks = [staged(name(number)) for number in range(count)]
     gc.collect()
     before, began, cpu, server = rss_mib(), time.perf_counter(), time.process_time(), servers_cpu_s()
     asyncio.run(call(blocks))
@@ -158,9 +125,9 @@ def main(count: int = 200) -> None:
         count_requests()
         costs = {"by the core alone": measured(alone, count), "as tasks of a flow": measured(many, count)}
     print(f"{count} rollouts of three steps at once in one process:")
-    for name, cost in costs.items():
+    for way, cost in costs.items():
         print(
-            f"{name:20}{cost.seconds:7.1f} s {cost.cpu_s:7.1f} s CPU, {cost.server_cpu_s:5.1f} s of Prefect's server, "
+            f"{way:20}{cost.seconds:7.1f} s {cost.cpu_s:7.1f} s CPU, {cost.server_cpu_s:5.1f} s of Prefect's server, "
             f"{cost.mib:5.0f} MiB more"
         )
     core, whole = costs.values()

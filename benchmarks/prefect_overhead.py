@@ -9,56 +9,18 @@ own server is started on SQLite, as in a test.
 from __future__ import annotations
 
 import logging
-import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from typing import Any
 
-os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="anyservice-bench-"))
-os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
-os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
-os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+from side_by_side.prefect import PLAN, InMemory, config, staged  # before Prefect, whose settings it makes
 
-from prefect import flow
-from prefect.testing.utilities import prefect_test_harness
-from pydantic import PrivateAttr
+from prefect import flow  # isort: skip
+from prefect.testing.utilities import prefect_test_harness  # isort: skip
 
-from anyservice_core import AsyncClient, Client, RolloutPlan, ServiceConfig
-from anyservice_core.testing import FakePlane
-from prefect_tasks import AnyserviceCredentials, progressive_deploy
-
-PLAN = RolloutPlan.parse({"steps": [5, 25, 50], "bake": "1m"})
-
-
-class InMemory(AnyserviceCredentials):
-    """Credentials for a plane in memory."""
-
-    _block_type_name = "Anyservice Benchmark Plane"
-    _block_type_slug = "anyservice-benchmark-plane"
-    _plane: FakePlane = PrivateAttr()
-
-    def get_client(self, **options: Any) -> Client:
-        return self._plane.client(**options)
-
-    def get_async_client(self, **options: Any) -> AsyncClient:
-        return self._plane.async_client(**options)
-
-
-def config(name: str, version: str) -> ServiceConfig:
-    return ServiceConfig(name=name, version_name=version, applications=[{"import_path": "main:app"}])
-
-
-def staged(name: str) -> InMemory:
-    """A plane of its own with a service on it."""
-    block = InMemory()
-    block._plane = FakePlane()  # noqa: SLF001
-    with block.get_client() as client:
-        client.deploy(config(name, "v1"))
-        client.wait(name)
-    return block
+from anyservice_core import RolloutPlan, ServiceConfig  # isort: skip
+from prefect_tasks import progressive_deploy  # isort: skip
 
 
 def timed(call: Callable[[], object]) -> float:
