@@ -305,6 +305,11 @@ class House:
         word = f"PREFECT__FLOW_RUN_ID={UUID(run)}"
         return int(until(lambda: next(iter(sorted(self.processes(word))), None), "the process", within_s=60))
 
+    def deaths(self) -> int:
+        """How many times the worker is done with a run whose process was killed."""
+        last = "prefect.flow_runs.worker - Check whether the flow run exceeded its memory"
+        return self.log("worker").count(last)
+
     # ── the plane ──
 
     def client(self) -> Client:
