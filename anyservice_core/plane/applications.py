@@ -17,6 +17,7 @@ from anyservice_core.plane.bundles import Bundles
 __all__ = ["MOST_APPLICATIONS", "check_deploy"]
 
 MOST_APPLICATIONS: Final = 100
+LONGEST_KEPT_S: Final = 86_400  # an idle connection of a client
 Text: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Variable: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00=]+$")]
 Variables: TypeAlias = dict[Variable, Text]
@@ -53,9 +54,13 @@ class _Grpc(_Shape):
     grpc_servicer_functions: list[Text] | None = None
 
 
+class _Http(_Shape):
+    keep_alive_timeout_s: Annotated[int, Field(ge=1, le=LONGEST_KEPT_S)] | None = None
+
+
 class _Serve(_Shape):
     applications: Annotated[list[_Application], Field(min_length=1, max_length=MOST_APPLICATIONS)]
-    http_options: dict[str, Any] | None = None
+    http_options: _Http | None = None
     grpc_options: _Grpc | None = None
     logging_config: dict[str, Any] | None = None
 

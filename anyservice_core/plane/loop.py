@@ -262,7 +262,13 @@ def route(service: Service, beyond: Beyond | None = None) -> Route:
         second=service.second_token,
         grpc=any(_has_grpc(version) for version in service.versions),
         beyond=beyond,
+        keep_alive_s=_keep_alive_s(service.primary),
     )
+
+
+def _keep_alive_s(version: Version) -> int | None:
+    options = version.spec["ray_serve_config"].get("http_options") or {}
+    return options.get("keep_alive_timeout_s")
 
 
 def _has_grpc(version: Version) -> bool:

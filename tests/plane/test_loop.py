@@ -93,7 +93,9 @@ def test_an_engine_is_told_all_that_a_version_asks_of_it():
         client.deploy(asked)
         client.wait("svc")
         [told] = plane.engine.specs.values()
+        [route] = plane.router.routes
     assert told.http_options == {"keep_alive_timeout_s": 5}
+    assert route.keep_alive_s == 5
     assert told.logging_config == {"log_level": "DEBUG"}
     assert (told.external_storage["enable"], told.external_storage["address"]) == (True, "127.0.0.1:6379")
     assert told.tracing_config == {

@@ -70,6 +70,8 @@ def apps(*applications: dict) -> dict:
         (apps(), "applications"),
         (apps(*[app(route_prefix=f"/{n}") for n in range(101)]), "applications"),
         (serve(http_options="x"), "http_options"),
+        (serve(http_options={"keep_alive_timeout_s": 0}), "http_options.keep_alive_timeout_s"),
+        (serve(http_options={"keep_alive_timeout_s": "5s"}), "http_options.keep_alive_timeout_s"),
         (serve(grpc_options="x"), "grpc_options"),
         (serve(grpc_options={"grpc_servicer_functions": "x"}), "grpc_servicer_functions"),
         (serve(logging_config="x"), "logging_config"),

@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-__all__ = ["Engine", "EngineState", "Observed", "VersionSpec", "host_id", "split_host_id"]
+__all__ = ["KEPT_S", "Engine", "EngineState", "Observed", "VersionSpec", "host_id", "split_host_id"]
+
+# For how long a version keeps an idle connection: for good. Who has it is the router, which asks by it again and closes
+# it when it needs it no more. If the version closed it, a request might just be on its way there, and be lost.
+KEPT_S: Final = 100_000_000
 
 
 def host_id(version_id: str, generation: int) -> str:

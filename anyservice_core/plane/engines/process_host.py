@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from anyservice_core.errors import PlaneError
 
 from .applications import load
-from .base import EngineState, VersionSpec
+from .base import KEPT_S, EngineState, VersionSpec
 from .host import Host, run
 from .mounts import Mounts
 from .surroundings import one_for_all, route_prefixes
@@ -20,7 +20,6 @@ from .surroundings import one_for_all, route_prefixes
 __all__ = ["listening_socket", "main"]
 
 GRACE_S = 30  # for requests in flight when asked to stop
-KEEP_ALIVE_S = 90.0  # as Serve's own; a router that reuses connections must not find them closed
 
 
 def main() -> NoReturn:
@@ -77,12 +76,12 @@ def listening_socket() -> socket.socket:
 def _serve_http(host: Host, mounts: Mounts) -> None:
     with listening_socket() as listener:
         listener.bind(("127.0.0.1", 0))  # held from now on, but deaf until the apps have started
-        server = _server(mounts, host.spec, lambda: host.ready(listener.getsockname()))
+        server = _server(mounts, lambda: host.ready(listener.getsockname()))
         host.under_way = lambda: len(server.server_state.tasks)
         asyncio.run(_live(server, mounts, listener))
 
 
-def _server(mounts: Mounts, spec: VersionSpec, on_started: Callable[[], None]) -> Any:
+def _server(mounts: Mounts, on_started: Callable[[], None]) -> Any:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -91,14 +90,13 @@ def _server(mounts: Mounts, spec: VersionSpec, on_started: Callable[[], None]) -
             if self.started:
                 on_started()
 
-    keep_alive_s = spec.http_options.get("keep_alive_timeout_s") or KEEP_ALIVE_S
     return Server(
         uvicorn.Config(
             mounts,
             lifespan="off",
             access_log=False,
             log_level="warning",
-            timeout_keep_alive=int(keep_alive_s),
+            timeout_keep_alive=KEPT_S,
             timeout_graceful_shutdown=GRACE_S,
         )
     )

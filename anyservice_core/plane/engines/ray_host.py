@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from anyservice_core.errors import PlaneError
 
-from .base import EngineState
+from .base import KEPT_S, EngineState
 from .host import Host, OvertaxedError, run
 from .ray_cluster_wide import Storage, tracing_options
 from .ray_grpc import grpc_options, import_from, wants_grpc
@@ -111,12 +111,12 @@ def _start_cluster(host: Host, address: tuple[str, int], tracing: dict[str, Any]
     signal.signal(signal.SIGTERM, before)
     host.link("ray-logs", Path(host.options["temp_dir"]) / "session_latest" / "logs")
     host.report(EngineState.STARTING, "starting Ray Serve")
-    options = {**host.spec.http_options, "host": address[0], "port": address[1]}
+    own = {"host": address[0], "port": address[1], "keep_alive_timeout_s": KEPT_S}
     wanted = host.spec.grpc_options
     with serves():
         ray_serve.start(
             proxy_location="HeadOnly",
-            http_options=options,
+            http_options={**host.spec.http_options, **own},
             grpc_options=grpc_options(wanted, address[1] + 1) if wants_grpc(wanted) else None,
             tracing_config=tracing,
         )

@@ -12,9 +12,10 @@ of a map while it runs.
 Lines that were paid for:
 
 * ``idle-close-on-response``: without it a reload breaks one keep-alive request in some thousand.
-* ``http-server-close``: a server that closes an idle connection just as a request is written to it
-  would lose that request, and a POST must not be sent twice. So each request gets a connection of its
-  own; on one machine that costs a tenth of a millisecond.
+* ``http-reuse always``: what keeps others from it, a server that closes an idle connection just as a request is
+  written to it, cannot happen here: hosts keep idle connections for good (``KEPT_S``), and only HAProxy closes them.
+  A connection for each request would cost Serve's proxy a third of a millisecond. How long a user's connection is kept
+  is the frontend's own matter, and what ``keep_alive_timeout_s`` of a service says.
 * ``retry-on conn-failure`` with ``redispatch``: nothing was sent yet, so another seat may take it.
 * ``empty-response``: a version that dies takes its requests along. Whoever asks by GET, HEAD or OPTIONS asks for
   nothing to be done, so if nothing at all was answered, the other seat may be asked the same. All other methods are
@@ -38,6 +39,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from anyservice_core.plane.router.routes import SLOTS, Beyond, Route, Server, Slot, grpc_of
 
@@ -77,13 +79,15 @@ def render(routes: Sequence[Route]) -> str:
 def _service(route: Route) -> str:
     name, port = route.service_id, route.port
     beyond = "" if route.beyond is None else _bind(route.beyond, port)
+    kept = f"    timeout http-keep-alive {route.keep_alive_s}s\n" if route.keep_alive_s else ""
+    frontend = partial(_FRONTEND.format, name=name, port=port, beyond=beyond, kept=kept)
     servers = "".join(_server(slot, route.servers.get(slot)) for slot in SLOTS)
     if not route.grpc:
-        return _FRONTEND.format(name=name, port=port, beyond=beyond, grpc="") + _backend(route, name, servers)
+        return frontend(grpc="") + _backend(route, name, servers)
     named = _GRPC_FRONTEND.format(name=name)
     others = "".join(_server(slot, grpc_of(route.servers.get(slot)), " proto h2") for slot in SLOTS)
     return (
-        _FRONTEND.format(name=name, port=port, beyond=beyond, grpc=named)
+        frontend(grpc=named)
         + _GRPC_NEXT.format(name=name, port=port)
         + _backend(route, name, servers)
         + _backend(route, GRPC + name, others)
@@ -119,7 +123,6 @@ global
 defaults
     mode http
     option idle-close-on-response
-    option http-server-close
     option forwardfor
     option redispatch 1
     retries 1
@@ -159,7 +162,7 @@ _DOOR = """\
 _FRONTEND = """
 frontend in:{name}
     bind 127.0.0.1:{port}
-{beyond}{grpc}    use_backend next:{name} if {{ stopping }}
+{beyond}{kept}{grpc}    use_backend next:{name} if {{ stopping }}
     default_backend {name}
 
 backend next:{name}
@@ -180,6 +183,7 @@ backend next:grpc:{name}
 _BACKEND = """
 backend {backend}
     balance roundrobin
+    http-reuse always
 {door}    http-request set-var(txn.a) str({name}/a),map(versions.map)
     http-request set-var(txn.b) str({name}/b),map(versions.map)
     acl pinned req.hdr(x-anyservice-version) -m found

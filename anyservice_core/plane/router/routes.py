@@ -45,7 +45,8 @@ class Route:
     """A service: its port on this machine, who may ask (``token``; ``None``: anyone), and who answers.
 
     ``second`` is a token that lets in as well, while clients change over from one to the other. ``grpc``: some
-    version of it may have that. ``beyond``: where else it listens.
+    version of it may have that. ``beyond``: where else it listens. ``keep_alive_s``: for how long a client's connection
+    on which nothing is asked is kept; the router's own default if not given.
     """
 
     service_id: str
@@ -55,6 +56,7 @@ class Route:
     second: str | None = field(default=None, repr=False)
     grpc: bool = False
     beyond: Beyond | None = None
+    keep_alive_s: int | None = None
 
 
 def check(routes: Sequence[Route]) -> None:

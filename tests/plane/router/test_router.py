@@ -1,6 +1,8 @@
 """The router on the real HAProxy."""
 
 import collections
+import contextlib
+import dataclasses
 import http.client
 import http.server
 import os
@@ -55,8 +57,13 @@ class Backend(http.server.ThreadingHTTPServer):
     def __init__(self, tag):
         super().__init__(("127.0.0.1", 0), Handler)
         self.tag, self.entered, self.leave = tag, threading.Event(), threading.Event()
-        self.seen = collections.Counter()
+        self.seen, self.connections = collections.Counter(), 0
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    def get_request(self):
+        accepted = super().get_request()
+        self.connections += 1
+        return accepted
 
     def server(self, weight):
         return Server(f"ver_{self.tag}", self.server_address, weight)
@@ -184,6 +191,18 @@ def wait_until(condition, timeout_s=20):
 
 def counters(router, slot="a"):
     return next(c for c in router.counters() if c.slot == slot)
+
+
+@contextlib.contextmanager
+def busy(backend, port):
+    """Keep a version answering a request meanwhile; give the answer that comes at the end."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(get(port, "/slow")[1]))
+    thread.start()
+    assert backend.entered.wait(20)
+    yield answers
+    backend.leave.set()
+    thread.join()
 
 
 def test_split_is_exact(router, port, one, two):
@@ -379,16 +398,38 @@ def test_refused_request_is_answered_by_the_other(router, port, one, two):
 def test_open_requests_are_seen_and_finish_after_their_version_left_its_seat(router, port, one, two):
     """Draining: a request under way is counted as a session and gets its answer."""
     router.apply([route(port, one.server(100))])
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(get(port, "/slow")[1]))
-    thread.start()
-    assert one.entered.wait(20)
-    router.apply([route(port, one.server(0), two.server(100))])
-    assert (counters(router, "a").sessions, counters(router, "b").sessions) == (1, 0)
-    one.leave.set()
-    thread.join()
+    with busy(one, port) as answers:
+        router.apply([route(port, one.server(0), two.server(100))])
+        assert (counters(router, "a").sessions, counters(router, "b").sessions) == (1, 0)
     assert answers == ["one"]
     assert counters(router, "a").sessions == 0
+
+
+def test_clients_share_connections_to_a_version(router, port, one):
+    """A version does not pay for a connection with each request, nor with each client."""
+    router.apply([route(port, one.server(100))])
+    assert [get(port)[0] for _ in range(50)] == [200] * 50
+    assert one.connections <= 2
+
+
+def test_an_idle_client_is_kept_for_as_long_as_its_service_says(router, port, one):
+    """``keep_alive_timeout_s`` is for users; versions themselves never close an idle connection."""
+    router.apply([dataclasses.replace(route(port, one.server(100)), keep_alive_s=1)])
+    idle = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    assert get(port, connection=idle)[0] == 200
+    assert idle.sock.recv(1) == b""
+    idle.close()
+
+
+def test_a_seat_that_changed_its_address_asks_nothing_of_the_old_one(router, port, one, two):
+    """Connections to the old address are not asked by again: neither idle ones, nor one that was busy meanwhile."""
+    router.apply([route(port, one.server(100))])
+    assert {get(port)[1] for _ in range(5)} == {"one"}
+    with busy(one, port) as answers:
+        router.apply([route(port, two.server(100))])
+        assert {get(port)[1] for _ in range(5)} == {"two"}
+    assert answers == ["one"]
+    assert {get(port)[1] for _ in range(20)} == {"two"}
 
 
 def test_next_router_adopts_the_running_haproxy(router, place, port, one, two):
