@@ -31,7 +31,8 @@ Lines that were paid for:
 * the table ``took``: how many answers began within so many milliseconds, for a histogram. HAProxy itself
   knows but the mean of the last thousand.
 * the table ``unanswered``: HAProxy's own ``eresp`` counts some failures twice and connection failures
-  not at all. Here each answer that HAProxy had to make up counts once, at the seat that failed last.
+  not at all. Here each answer that HAProxy had to make up counts once, at the seat that failed last. Where a
+  connection that was used before breaks off, it makes up none and closes the client's: ``srv_abrt`` counts those.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ MAX_SOCKET_PATH = 90  # the kernel takes 107; HAProxy adds its pid and ".tmp" wh
 START_S = STOP_S = 20.0
 REPLY_S = 5.0
 BATCH = 50  # commands sent at once
-_ADDED = ("scur", "wredis", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")
+_ADDED = ("scur", "wredis", "srv_abrt", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")
 _MAINTENANCE = 0b1  # srv_admin_state: taken out. (0b100, "was born out", stays even after it was let in.)
 
 

@@ -49,7 +49,7 @@ class SlotCounters:
     ``responses`` counts by class, ``2xx`` and so on; ``none`` are the requests that the version was
     given and did not answer: it broke off, took too long or refused the connection. A refused request
     that the other seat then answered counts here as ``none`` and there by its answer. A response that
-    broke off in its body counts by its status. ``sessions`` are the requests under way. ``took`` counts the
+    broke off in its body counts by its status, and as ``none`` too: its user has no answer. ``sessions`` are the requests under way. ``took`` counts the
     answers that began within so many milliseconds: ``le_5`` and so on, ``count`` all, ``sum_ms`` their times.
     """
 
@@ -102,9 +102,14 @@ class Tally:
 
 
 def counted(stat: Mapping[str, str], unanswered: int, took: Sequence[int] = ()) -> dict[str, int]:
-    """Give the counts of a seat from its line in ``show stat`` and its entries in the two tables."""
+    """Give the counts of a seat from its line in ``show stat`` and its entries in the two tables.
+
+    ``unanswered`` are the answers that HAProxy made up. It makes up none where it gave the request to the other seat
+    (``wredis``), nor where a connection that had been used before broke off, or any in the midst of a body (``srv_abrt``).
+    """
     classes = {name: int(stat.get(f"hrsp_{name}") or 0) for name in CLASSES}
-    answered = {**classes, "none": unanswered + int(stat.get("wredis") or 0)}
+    silent = sum(int(stat.get(name) or 0) for name in ("wredis", "srv_abrt"))
+    answered = {**classes, "none": unanswered + silent}
     return {**answered, **dict(zip(TOOK, took, strict=False))}
 
 

@@ -40,7 +40,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(500 if self.path == "/500" else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.close_connection = self.path == "/break"
+        self.wfile.write(body[:1] if self.path == "/break" else body)
 
     do_POST = do_GET
 
@@ -356,6 +357,27 @@ def test_errors_are_counted_once(router, port, one):
     counter = counters(router)
     assert (counter.responses["2xx"], counter.responses["5xx"], counter.responses["none"]) == (1, 1, 2)
     assert (counter.requests, counter.errors) == (4, 3)
+
+
+def test_a_version_that_breaks_off_on_a_connection_used_before_is_charged_with_it(router, port, one):
+    """HAProxy then closes the client's connection and says nothing, as if nothing had been asked."""
+    router.apply([route(port, one.server(100))])
+    assert get(port)[0] == 200
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("POST", "/die", headers=TOKEN)
+        with pytest.raises(ConnectionError):
+            connection.getresponse()
+    assert (counters(router).errors, counters(router).responses["none"]) == (1, 1)
+    assert one.seen["POST /die"] == 1
+
+
+def test_an_answer_that_breaks_off_in_its_body_is_an_error(router, port, one):
+    """Whoever asked has no answer, whatever its status said."""
+    router.apply([route(port, one.server(100))])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with contextlib.closing(connection), pytest.raises(http.client.IncompleteRead):
+        get(port, "/break", connection=connection)
+    assert (counters(router).responses["2xx"], counters(router).errors) == (1, 1)
 
 
 def test_what_a_version_was_given_to_do_is_not_given_to_another(router, port, one, two):

@@ -73,9 +73,9 @@ def test_a_seat_missing_from_one_answer_is_not_counted_twice():
 
 
 def test_refused_and_broken_requests_are_none():
-    """No answer is one kind of response: broken off (the table) or refused (redispatched)."""
-    stat = {"hrsp_2xx": "5", "hrsp_5xx": "2", "wredis": "3", "hrsp_1xx": "", "eresp": "9"}
-    assert counted(stat, 4) == {"1xx": 0, "2xx": 5, "3xx": 0, "4xx": 0, "5xx": 2, "none": 7}
+    """No answer is one kind of response: broken off (the table, or in silence) or refused (redispatched)."""
+    stat = {"hrsp_2xx": "5", "hrsp_5xx": "2", "wredis": "3", "srv_abrt": "1", "hrsp_1xx": "", "eresp": "9"}
+    assert counted(stat, 4) == {"1xx": 0, "2xx": 5, "3xx": 0, "4xx": 0, "5xx": 2, "none": 8}
 
 
 def test_answers_and_their_times_are_told_apart():
@@ -94,14 +94,15 @@ def test_a_seat_without_an_entry_has_no_times():
 def test_what_was_answered_by_grpc_is_added_to_the_rest():
     """One version, two seats at the router, one count."""
     text = (
-        "# pxname,svname,scur,wredis,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx\n"
-        "grpc:svc,a,1,0,0,7,0,1,0\n"
-        "svc,a,2,1,0,30,0,0,\n"
-        "svc,b,0,0,0,1,0,0,0\n"
+        "# pxname,svname,scur,wredis,srv_abrt,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx\n"
+        "grpc:svc,a,1,0,2,0,7,0,1,0\n"
+        "svc,a,2,1,1,0,30,0,0,\n"
+        "svc,b,0,0,0,0,1,0,0,0\n"
     )
     stats = parse_stat(text)
     assert set(stats) == {"svc/a", "svc/b"}
     row = stats["svc/a"]
+    assert row["srv_abrt"] == "3"
     assert (row["scur"], row["wredis"], row["hrsp_2xx"], row["hrsp_4xx"], row["hrsp_5xx"]) == (
         "3",
         "1",
