@@ -21,7 +21,12 @@ __all__ = ["status", "wait"]
 
 @click.command(cls=Command)
 @with_target
-@click.option("-v", "--verbose", is_flag=True, help="Each version's config too, and the query token.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Each version's config too, the query token, and the checklist where the server keeps one.",
+)
 @with_output("text", "table", "json", "yaml")
 def status(*, link: dict[str, Any], verbose: bool, **given: Any) -> None:
     r"""Show a service and its versions, with their weights.

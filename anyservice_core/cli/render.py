@@ -30,6 +30,7 @@ __all__ = [
 _HIDDEN: Final = "(hidden; -v shows it)"
 _HEADS: Final = ("NAME", "STATE", "PRIMARY", "CANARY", "DEPLOYED", "ID", "CREATOR")
 _VERSION_HEADS: Final = ("ROLE", "VERSION", "STATE", "WEIGHT", "DEPLOYED", "ID")
+_CHECK_HEADS: Final = ("CHECK", "VERSION", "STATE", "SINCE", "MESSAGE")
 _COLORS: Final = {
     "RUNNING": "green",
     "STARTING": "cyan",
@@ -102,6 +103,9 @@ def show_status(fields: dict[str, Any], *, verbose: bool = False) -> None:
     match manners().output:
         case "table":
             show_table([_VERSION_HEADS, *_version_rows(fields)], keep=4)
+            if checks := fields.get("checklist"):
+                click.echo()
+                show_table([_CHECK_HEADS, *map(_check_row, checks)])
         case "text":
             told = {
                 name: value
@@ -110,15 +114,18 @@ def show_status(fields: dict[str, Any], *, verbose: bool = False) -> None:
             }
             if "query_auth_token" in told and not verbose:
                 told["query_auth_token"] = _HIDDEN
+            if "checklist" in told:
+                told["checklist"] = [_check_line(check) for check in told["checklist"]]
             show(told)
         case _:
             show(fields)
 
 
 def status_fields(status: ServiceStatus, *, verbose: bool = False) -> dict[str, Any]:
-    """All of a status; the versions' configs only if ``verbose``."""
+    """All of a status; the versions' configs and the checklist only if ``verbose``."""
     fields = {"name": status.name, **status.to_dict()}
     if not verbose:
+        fields.pop("checklist", None)
         for version in (fields["primary_version"], fields["canary_version"], *fields["versions"]):
             if version:
                 version.pop("config", None)
@@ -139,6 +146,19 @@ def _version_rows(fields: dict[str, Any]) -> list[Sequence[str]]:
         for role, one in both
         if one
     ]
+
+
+def _check_row(check: dict[str, Any]) -> Sequence[str]:
+    since = check["since"] and ago(datetime.fromisoformat(check["since"]))
+    return (check["label"], check["version"] or "-", check["state"], since or "-", check["message"] or "-")
+
+
+def _check_line(check: dict[str, Any]) -> str:
+    """Such as ``Host of v1 RUNNING (5m ago), engine ray``."""
+    label, version, state, since, message = _check_row(check)
+    line = f"{label}{f' of {version}' if check['version'] else ''} {state}"
+    line += f" ({since})" if check["since"] else ""
+    return f"{line}, {message}" if check["message"] else line
 
 
 # ── lists ───────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anyservice_core.models.enums import ServiceSortField, ServiceState, ServiceVersionState, SortOrder
     from anyservice_core.models.iterator import AsyncResultIterator, ResultIterator
     from anyservice_core.models.preview import DeployAction, DeployPreview
-    from anyservice_core.models.status import ServiceId, ServiceStatus, ServiceVersionStatus
+    from anyservice_core.models.status import ServiceCheck, ServiceId, ServiceStatus, ServiceVersionStatus
 
 __all__ = [
     "AsyncResultIterator",
@@ -29,6 +29,7 @@ __all__ = [
     "MultiResourceComputeConfig",
     "RayGCSExternalStorageConfig",
     "ResultIterator",
+    "ServiceCheck",
     "ServiceConfig",
     "ServiceId",
     "ServiceSortField",
@@ -53,7 +54,7 @@ _ROOMS: Final = {
     "enums": ("ServiceSortField", "ServiceState", "ServiceVersionState", "SortOrder"),
     "iterator": ("AsyncResultIterator", "ResultIterator"),
     "preview": ("DeployAction", "DeployPreview"),
-    "status": ("ServiceId", "ServiceStatus", "ServiceVersionStatus"),
+    "status": ("ServiceCheck", "ServiceId", "ServiceStatus", "ServiceVersionStatus"),
 }
 
 

@@ -7,16 +7,17 @@ application says itself (lists after what it lists). On the way back they are le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from anyservice_core.models.config import RayGCSExternalStorageConfig, ServiceConfig, TracingConfig
 from anyservice_core.models.enums import ServiceVersionState, news, service_error, service_state
-from anyservice_core.models.status import ServiceId, ServiceStatus, ServiceVersionStatus
+from anyservice_core.models.status import ServiceCheck, ServiceId, ServiceStatus, ServiceVersionStatus
 from anyservice_core.models.wire import (
     AccessWire,
     ApplyConfig,
     ApplyService,
+    ChecklistItem,
     ExternalStorageWire,
     GrpcProtocol,
     Protocols,
@@ -127,9 +128,7 @@ def _storage(config: RayGCSExternalStorageConfig | None) -> ExternalStorageWire 
 def status_from_wire(service: ServiceWire, *, project: str | None = None) -> ServiceStatus:
     """A service as a user reads it. States that are news to this client become ``UNKNOWN``."""
     primary, canary = service.primary_version, service.canary_version
-    read = {
-        version.id: _version(service, version) for version in (primary, canary, *service.versions) if version
-    }
+    read = {version.id: _version(service, version) for version in _all_versions(service)}
     state = service_state(service.current_state)
     return ServiceStatus(
         id=service.id,
@@ -144,7 +143,34 @@ def status_from_wire(service: ServiceWire, *, project: str | None = None) -> Ser
         versions=[read[version.id] for version in service.versions],
         error_message=service_error(service.current_state, service.error_message),
         raw_state=news(service.current_state, state),
+        checklist=list(_checks(service)),
     )
+
+
+def _checks(service: ServiceWire) -> Iterator[ServiceCheck]:
+    """What all versions share comes first, then each version's own."""
+    seen = service.service_status_checklist
+    if seen is None:
+        return
+    yield from (_check(item, None) for item in seen.shared)
+    names = {version.id: version.version for version in _all_versions(service)}
+    for part in seen.per_version:
+        yield from (_check(item, names.get(part.version_id) or part.version_id) for item in part.items)
+
+
+def _check(item: ChecklistItem, version: str | None) -> ServiceCheck:
+    return ServiceCheck(
+        label=item.label,
+        state=item.state,
+        message=item.message or "",
+        version=version,
+        since=item.observed_at,
+    )
+
+
+def _all_versions(service: ServiceWire) -> list[VersionWire]:
+    """Every version that it tells of, in whatever place."""
+    return [v for v in (service.primary_version, service.canary_version, *service.versions) if v]
 
 
 def _version(service: ServiceWire, version: VersionWire) -> ServiceVersionStatus:

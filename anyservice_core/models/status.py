@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from anyservice_core.models.config import ServiceConfig
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 
-__all__ = ["ServiceId", "ServiceStatus", "ServiceVersionStatus"]
+__all__ = ["ServiceCheck", "ServiceId", "ServiceStatus", "ServiceVersionStatus"]
+
+
+_ONLY_IF_THERE: Final = frozenset({"raw_state", "checklist"})
 
 
 class _Status(BaseModel):
@@ -19,11 +22,21 @@ class _Status(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Only plain JSON values; the query token is among them, so mind where this is written."""
         fields = self.model_dump(mode="json")
-        return (
-            fields
-            if fields.get("raw_state") is not None
-            else {k: v for k, v in fields.items() if k != "raw_state"}
-        )
+        return {k: v for k, v in fields.items() if v or k not in _ONLY_IF_THERE}
+
+
+class ServiceCheck(_Status):
+    """What the server last saw one part of a service to be, since ``since``.
+
+    ``label`` names the part: ``Router``, ``Host``. ``version`` is the name of the version that it belongs to, ``None``
+    where all share it.
+    """
+
+    label: str
+    state: str
+    message: str = ""
+    version: str | None = None
+    since: datetime | None = None
 
 
 class ServiceVersionStatus(_Status):
@@ -55,6 +68,7 @@ class ServiceStatus(_Status):
     otherwise the latter is ``None``. ``versions`` are those two or fewer. ``query_auth_token`` opens
     ``query_url`` as ``Authorization: Bearer <token>`` and is kept out of ``repr``. ``raw_state`` is the server's
     own word for the state, where ``state`` has another: ``UNKNOWN`` stands for all that is news to this client.
+    ``checklist`` is what its parts were last seen to be; not every server has one.
     """
 
     id: str
@@ -69,6 +83,7 @@ class ServiceStatus(_Status):
     versions: list[ServiceVersionStatus] = []
     error_message: str | None = None
     raw_state: str | None = None
+    checklist: list[ServiceCheck] = Field(default=[], repr=False)
 
     def version(self, name: str) -> ServiceVersionStatus | None:
         """The primary or canary version with this name or id."""

@@ -30,7 +30,7 @@ class _OddError(Exception):
 
 
 def status(name: str | None = None, *, id: str | None = None) -> Op[dict[str, Any] | None]:
-    """``services.status(...).to_dict()`` without the versions' configs; ``None`` where that takes the models.
+    """``services.status(...).to_dict()`` without the versions' configs and the checklist; ``None`` where that takes the models.
 
     Raises ``ApiError`` and ``TransportError`` as that does.
     """

@@ -74,6 +74,33 @@ def test_a_status_is_text_yaml_or_json(run):
 
 
 @pytest.mark.usefixtures("running")
+def test_a_checklist_is_shown_when_asked_for(run):
+    """Router, hosts and applications as they were last seen: a line each in text, rows in a table, fields in JSON."""
+    assert "checklist" not in run("status", "recommender", "-j").stdout
+    text = yaml.safe_load(run("status", "recommender", "-v").stdout)["checklist"]
+    assert [line.partition(" (")[0] for line in text] == [
+        "Router RUNNING",
+        "Host of v1 RUNNING",
+        "Applications of v1 RUNNING",
+    ]
+    assert text[1].endswith(", engine fake")
+    fields = json.loads(run("status", "recommender", "-v", "-j").stdout)["checklist"]
+    assert {**fields[1], "since": ""} == {
+        "label": "Host",
+        "state": "RUNNING",
+        "message": "engine fake",
+        "version": "v1",
+        "since": "",
+    }
+    table = run("status", "recommender", "-v", "-o", "table").stdout.split("\n\n")[1].splitlines()
+    assert [row.split()[:3] for row in table[:3]] == [
+        ["CHECK", "VERSION", "STATE"],
+        ["Router", "-", "RUNNING"],
+        ["Host", "v1", "RUNNING"],
+    ]
+
+
+@pytest.mark.usefixtures("running")
 def test_a_list_is_a_table_or_json(run):
     """Filters and order as the reference has them."""
     assert run("list", "--state", "running", "--sort", "-created_at").stdout.split()[:2] == ["NAME", "STATE"]

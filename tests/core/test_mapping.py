@@ -100,6 +100,24 @@ def test_a_status_as_plain_values_is_json(shapes):
     assert fields["versions"] == [fields["primary_version"]]
 
 
+def test_a_checklist_is_read_with_the_versions_by_name(shapes):
+    """What all share first; a version that the server tells no more of keeps its id."""
+    item = {"kind": "K", "label": "Host", "state": "RUNNING", "observed_at": "2026-01-01T00:00:00Z"}
+    here = shapes.service()["primary_version"]
+    parts = [{"version_id": id, "items": [item]} for id in (here["id"], "srv_gone")]
+    shared = [{"kind": "K", "label": "Router", "state": "UNHEALTHY", "message": "no answer"}]
+    wire = shapes.service(service_status_checklist={"shared": shared, "per_version": parts})
+    status = status_from_wire(ServiceWire.model_validate(wire))
+    assert [(c.label, c.version, c.state, c.message) for c in status.checklist] == [
+        ("Router", None, "UNHEALTHY", "no answer"),
+        ("Host", here["version"], "RUNNING", ""),
+        ("Host", "srv_gone", "RUNNING", ""),
+    ]
+    assert status.to_dict()["checklist"][1]["since"] == "2026-01-01T00:00:00Z"
+    without = status_from_wire(ServiceWire.model_validate(shapes.service()))
+    assert (without.checklist, "checklist" in without.to_dict()) == ([], False)
+
+
 def test_the_query_token_is_in_no_repr(shapes):
     """Neither of the status nor of the wire."""
     wire = ServiceWire.model_validate(shapes.service())
