@@ -49,7 +49,10 @@ class WaitTrigger(ServiceTrigger):
         left_s = self.deadline - time.time()
         if left_s <= 0:
             raise WaitTimeoutError("The deadline of the wait has passed.")
-        status = await client.wait(**self.service, **self.goal, timeout_s=left_s, poll_interval_s=self.pace_s)
+        # Patient, as a triggerer may start before the plane does, such as after a machine has started anew.
+        status = await client.wait(
+            **self.service, **self.goal, timeout_s=left_s, poll_interval_s=self.pace_s, patient=True
+        )
         return success(summary(status))
 
 

@@ -93,15 +93,19 @@ class PlanError(ConfigError):
 class TransportError(AnyserviceError):
     """No answer came: connection refused, dropped or timed out.
 
-    ``timed_out`` says that a connection was made and the answer took too long.
+    ``timed_out`` says that a connection was made and the answer took too long, ``refused`` that nothing listens at
+    the control plane's address on this machine.
     """
 
     retryable = True
     exit_code = 3
 
-    def __init__(self, message: str, *, hint: str | None = None, timed_out: bool = False) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, timed_out: bool = False, refused: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.timed_out = timed_out
+        self.refused = refused
 
 
 class ApiError(AnyserviceError):

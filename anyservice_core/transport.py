@@ -153,11 +153,23 @@ class _Setup:
             raise DecodeError(f"The answer to {where} is not encoded as it says.") from None
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
-            raise TransportError(f"No answer to {where}: {reason}.", hint=self.hint(what)) from None
+            refused = isinstance(error, httpx.ConnectError) and self.is_here(what)
+            hint = self.hint(what, refused=refused)
+            raise TransportError(f"No answer to {where}: {reason}.", hint=hint, refused=refused) from None
 
-    def hint(self, what: Request | Upload) -> str | None:
-        here = self.base.host in _HERE and isinstance(what, Request) and _is_inner(what)
-        return f"Is the plane at {self.settings.host} up? `anyservice plane status` tells." if here else None
+    def is_here(self, what: Request | Upload) -> bool:
+        """Whether a plane on this machine is asked."""
+        return self.base.host in _HERE and isinstance(what, Request) and _is_inner(what)
+
+    def hint(self, what: Request | Upload, *, refused: bool = False) -> str | None:
+        if not self.is_here(what):
+            return None
+        if refused:
+            return (
+                f"Nothing listens at {self.settings.host}. `anyservice plane up` starts a plane, "
+                "`anyservice plane status` tells of it."
+            )
+        return f"Is the plane at {self.settings.host} up? `anyservice plane status` tells."
 
 
 def _is_inner(request: Request) -> bool:

@@ -60,6 +60,7 @@ def wait(
     canary_weight: int | None = None,
     timeout_s: float = 600.0,
     poll_interval_s: float = 2.0,
+    patient: bool = False,
 ) -> Op[ServiceStatus]:
     """Wait until a service is in ``state`` (or any of several), and give back its status then.
 
@@ -68,6 +69,9 @@ def wait(
     that is alone has what it is waited for: the first one has nobody to share with. Where no canary is there and none
     is named, the wait fails, unless ``state`` is ROLLING_OUT, which waits for one to come.
     Looks every ``poll_interval_s`` seconds, for at most ``timeout_s`` seconds.
+
+    A control plane that is away for a while is waited for. One on this machine that has never answered is not: where
+    nothing listens at its address, a wait by name raises ``TransportError`` within seconds, unless it is ``patient``.
 
     Raises ``WaitTimeoutError`` at the deadline, ``WaitFailedError`` as soon as the goal is out of reach:
     the service is terminated or has failed, or the version was rolled back.
@@ -86,7 +90,16 @@ def wait(
         return status_from_wire(service)
 
     called = name or id or "of this workspace"
-    return (yield from poll(look, goal, name=called, timeout_s=timeout_s, poll_interval_s=poll_interval_s))
+    return (
+        yield from poll(
+            look,
+            goal,
+            name=called,
+            timeout_s=timeout_s,
+            poll_interval_s=poll_interval_s,
+            heard=patient or id is not None,
+        )
+    )
 
 
 # ── taking back, taking down ────────────────────────────────────────────────

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from anyservice_core.effects import Now, Op, Report, Sleep, until
-from anyservice_core.errors import AnyserviceError, WaitFailedError, WaitTimeoutError
+from anyservice_core.errors import AnyserviceError, TransportError, WaitFailedError, WaitTimeoutError
 from anyservice_core.models.enums import ServiceState
 from anyservice_core.models.status import ServiceStatus
 from anyservice_core.operations.goals import Failed, Goal, Pending, Reached, Verdict, judge
@@ -41,17 +41,24 @@ class _Watch:
 
     name: str
     goal: Goal
+    heard: bool
     unhealthy_polls: int = 0
     lone_polls: int = 0
     last: ServiceStatus | None = None
     said: str = ""
+
+    def forgives(self, error: AnyserviceError) -> bool:
+        """Whether to look again: not where trying is no use, nor where nothing listens and nothing ever did."""
+        refused = isinstance(error, TransportError) and error.refused
+        self.heard = self.heard or not refused
+        return error.retryable and self.heard
 
     def see(self, status: ServiceStatus) -> Verdict:
         failing = status.state is ServiceState.UNHEALTHY and bool(status.error_message)
         lone = status.state is ServiceState.RUNNING and status.canary_version is None
         self.unhealthy_polls = self.unhealthy_polls + 1 if failing else 0
         self.lone_polls = self.lone_polls + 1 if lone else 0
-        self.last, self.name = status, status.name
+        self.last, self.name, self.heard = status, status.name, True
         return judge(status, self.goal, unhealthy_polls=self.unhealthy_polls, lone_polls=self.lone_polls)
 
     @property
@@ -66,14 +73,22 @@ class _Watch:
 
 
 def poll(
-    look: Callable[[], Op[ServiceStatus]], goal: Goal, *, name: str, timeout_s: float, poll_interval_s: float
+    look: Callable[[], Op[ServiceStatus]],
+    goal: Goal,
+    *,
+    name: str,
+    timeout_s: float,
+    poll_interval_s: float,
+    heard: bool = True,
 ) -> Op[ServiceStatus]:
     """Look until ``judge`` has an end. An answer that fails to come costs a poll, not the wait.
 
+    ``heard`` says that the control plane has been heard of before. If not, one on this machine at whose address nothing
+    listens at the first look is not there, rather than away for a moment.
     Raises ``WaitFailedError``, ``WaitTimeoutError``, and what ``look`` raises if trying again is no use.
     """
     deadline = (yield from Now()) + timeout_s
-    watch = _Watch(name, goal)
+    watch = _Watch(name, goal, heard)
     while True:
         verdict, pause = yield from _look_once(until(deadline, look()), watch, poll_interval_s)
         if isinstance(verdict, Reached) and watch.last is not None:
@@ -95,7 +110,7 @@ def _look_once(look: Op[ServiceStatus], watch: _Watch, pause: float) -> Op[tuple
     try:
         return watch.see((yield from look)), pause
     except AnyserviceError as error:
-        if not error.retryable:
+        if not watch.forgives(error):
             raise
         return Pending(f"no answer ({error.message})"), max(
             pause, getattr(error, "retry_after_s", None) or 0.0

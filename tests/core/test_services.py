@@ -17,6 +17,7 @@ from anyservice_core.errors import (
 from anyservice_core.models import ServiceConfig, ServiceState
 from anyservice_core.operations import inside, services
 from anyservice_core.operations.listing import listing
+from anyservice_core.operations.sending import ATTEMPTS
 from anyservice_core.settings import Workspace
 from anyservice_core.testing import FakePlane
 
@@ -235,6 +236,22 @@ def test_a_look_up_that_fails_costs_a_look(talk, shapes):
     with pytest.raises(WaitTimeoutError, match="no answer"):
         talk.hold(services.wait("recommender", timeout_s=60, poll_interval_s=9), [shapes.error(503)] * 30)
     assert 1060.0 <= talk.now < 1061.0
+
+
+def test_a_wait_by_name_needs_a_plane_that_is_there(talk):
+    """The tries of one look-up, a few seconds, are what a plane gets that starts at the same moment."""
+    refused = TransportError("refused", refused=True)
+    with pytest.raises(TransportError, match="refused"):
+        talk.hold(services.wait("recommender", timeout_s=600), [refused] * ATTEMPTS)
+    assert talk.now < 1010.0
+
+
+@pytest.mark.parametrize("asked", [{"id": "service2_1"}, {"name": "recommender", "patient": True}])
+def test_who_knows_the_plane_or_is_patient_waits_for_it(talk, asked):
+    """An id comes from an earlier answer, so the plane is away, not missing."""
+    refused = TransportError("refused", refused=True)
+    with pytest.raises(WaitTimeoutError, match="no answer"):
+        talk.hold(services.wait(**asked, timeout_s=60, poll_interval_s=9), [refused] * 30)
 
 
 def test_a_poll_that_fails_is_not_repeated_on_the_side(hold, shapes):

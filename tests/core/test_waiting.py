@@ -216,9 +216,9 @@ def looks(*seen):
     return look
 
 
-def waiting(look, goal=None, timeout_s: float = 10.0):
+def waiting(look, goal=None, timeout_s: float = 10.0, *, heard: bool = True):
     goal = goal or Goal.of()
-    return poll(look, goal, name="recommender", timeout_s=timeout_s, poll_interval_s=2.0)
+    return poll(look, goal, name="recommender", timeout_s=timeout_s, poll_interval_s=2.0, heard=heard)
 
 
 def test_a_wait_looks_until_the_goal(hold):
@@ -272,6 +272,25 @@ def test_an_answer_that_fails_to_come_costs_a_look(hold):
     talk = hold(waiting(looks(TransportError("refused"), away, status())))
     assert [sleep.seconds for sleep in talk.sleeps] == [2.0, 4.0]
     assert "no answer (refused)" in talk.reports[0]
+
+
+REFUSED = TransportError("refused", refused=True)
+
+
+def test_a_plane_that_never_was_there_is_not_waited_for(talk):
+    """Nothing listens, and nothing ever did: the first look says all that the last one would."""
+    with pytest.raises(TransportError, match="refused"):
+        talk.hold(waiting(looks(REFUSED), timeout_s=600, heard=False), [])
+    assert not talk.sleeps
+
+
+@pytest.mark.parametrize(
+    "before", [status("STARTING"), UnavailableError("starting", status=503), TransportError("broken off")]
+)
+def test_a_plane_that_was_there_is_waited_for(hold, before):
+    """Once anything came from it, a plane where nothing listens is one that restarts."""
+    talk = hold(waiting(looks(before, REFUSED, REFUSED, status()), heard=False))
+    assert talk.result.state is ServiceState.RUNNING
 
 
 def test_a_refusal_ends_the_wait(talk):
