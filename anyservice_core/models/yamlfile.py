@@ -10,7 +10,7 @@ import yaml
 
 from anyservice_core.errors import ConfigError
 
-__all__ = ["read_yaml"]
+__all__ = ["read_yaml", "tried"]
 
 
 class _Loader(yaml.SafeLoader):
@@ -31,7 +31,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         content = yaml.load(Path(path).expanduser().read_text(encoding="utf-8"), _Loader)  # noqa: S506  # it is a safe one
     except OSError as error:
-        raise ConfigError(f"Cannot read {str(path)!r}: {error.strerror}.") from None
+        raise ConfigError(f"Cannot read {str(path)!r}: {error.strerror}.", hint=tried(path)) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not a text file in UTF-8.") from None
     except yaml.MarkedYAMLError as error:
@@ -42,6 +42,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: holds {_kind_of(content)}, where a mapping of fields is wanted.")
     return content
+
+
+def tried(path: str | Path) -> str | None:
+    """The hint that says where a relative path led: what runs elsewhere runs in another folder."""
+    whole = Path(path).expanduser().absolute()
+    return None if str(whole) == str(path) else f"Looked for {whole}."
 
 
 def _kind_of(content: Any) -> str:

@@ -127,8 +127,13 @@ def _error(request: Request, reply: Reply) -> ApiError:
 
 
 _HINTS: Mapping[int, str] = {
-    401: "The token is missing, wrong or expired; see ANYSERVICE_CLI_TOKEN, ANYSCALE_CLI_TOKEN or ~/.anyscale/credentials.json.",
-    403: "The token is not allowed to do this.",
+    401: "It comes from ANYSERVICE_CLI_TOKEN, ANYSCALE_CLI_TOKEN, ~/.anyscale/credentials.json or a plane on this "
+    "machine: `anyservice config show` says which.",
+}
+# What is wrong, where the server does not say it.
+_PHRASES: Mapping[int, str] = {
+    401: "The token is missing, wrong or expired",
+    403: "The token is not allowed to do this",
 }
 
 
@@ -145,6 +150,8 @@ def _kind(status: int) -> type[ApiError]:
 
 
 def _phrase(status: int) -> str:
+    if status in _PHRASES:
+        return _PHRASES[status]
     try:
         return HTTPStatus(status).phrase
     except ValueError:

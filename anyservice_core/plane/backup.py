@@ -220,7 +220,7 @@ def _unpack(source: Path, folder: Path) -> dict[str, Any]:
                 if _digest(folder / name) != manifest["files"][name]:
                     raise _damaged(source, f"{name} is not what was saved")
     except FileNotFoundError:
-        raise PlaneError(f"there is no file {source}.") from None
+        raise PlaneError(f"there is no file {source.absolute()}.") from None
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, EOFError) as error:
         raise _damaged(source, str(error)) from error
     if not (folder / _DATABASE).exists():

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from anyservice_core.errors import PlanError
+from anyservice_core.models.yamlfile import tried
 from anyservice_core.rollout.plan import RolloutPlan
 
 __all__ = ["parse", "read"]
@@ -22,10 +23,14 @@ _ROOT = "rollout"
 def read(path: str | Path) -> RolloutPlan:
     """The plan in the YAML file at ``path``."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).expanduser().read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise PlanError(f"There is no plan file {str(path)!r}.", hint="Check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"There is no plan file {str(path)!r}.", hint=tried(path)) from None
+    except OSError as error:
+        raise PlanError(
+            f"Cannot read the plan file {str(path)!r}: {error.strerror}.", hint=tried(path)
+        ) from None
+    except UnicodeDecodeError as error:
         raise PlanError(f"Cannot read the plan file {str(path)!r}: {error}.") from None
     return _parse_yaml(text, str(path))
 

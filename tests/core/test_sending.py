@@ -153,6 +153,16 @@ def test_the_reason_is_found_in_any_shape(talk, shapes, body, text):
     assert caught.value.message == f"{text} (HTTP 400 from GET /ext/v0/clouds/default)"
 
 
+@pytest.mark.parametrize("said", ["", "the token is not this plane's"])
+def test_a_wrong_token_is_told_once(talk, shapes, said):
+    """What is wrong is the message, by the server or by us; the hint is where the token comes from."""
+    with pytest.raises(errors.AuthError) as caught:
+        talk.hold(exchange(GET), [shapes.error(401, said)])
+    assert caught.value.message.startswith(said or "The token is missing, wrong or expired")
+    assert "config show" in caught.value.hint
+    assert str(caught.value).count("missing") == (not said)
+
+
 def test_a_long_reason_is_cut(talk, shapes):
     """An error is a line, not a page."""
     with pytest.raises(errors.RejectedError) as caught:

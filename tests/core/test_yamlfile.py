@@ -14,6 +14,17 @@ def test_a_key_that_is_there_twice_is_refused(tmp_path):
         read_yaml(file)
 
 
+def test_a_file_that_is_not_there_is_named_as_it_was_looked_for(tmp_path, monkeypatch):
+    """With the folder that a relative path was taken from; a path that is whole needs no second telling."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as relative:
+        read_yaml("a.yaml")
+    assert relative.value.hint == f"Looked for {tmp_path / 'a.yaml'}."
+    with pytest.raises(ConfigError) as whole:
+        read_yaml(tmp_path / "a.yaml")
+    assert whole.value.hint is None
+
+
 def test_merging_keys_are_no_doubles(tmp_path):
     """YAML's own way to share fields goes on working, and what is written out wins."""
     file = tmp_path / "a.yaml"

@@ -250,6 +250,17 @@ def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
         RolloutPlan.from_yaml(tmp_path)
 
 
+def test_a_missing_file_is_named_as_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler's folder is not the writer's, so a relative path is told with the folder it was taken from."""
+    monkeypatch.chdir(tmp_path)
+    for path in ("nowhere.yaml", "."):
+        with pytest.raises(PlanError) as caught:
+            RolloutPlan.from_yaml(path)
+        assert caught.value.hint == f"Looked for {tmp_path / path}."
+
+
 KEYS = [
     "rollout",
     "steps",
