@@ -132,6 +132,11 @@ def plane() -> None:
     default="0",
     help="A version that holds more memory is ended and started again, three times at most.  [default: no limit]",
 )
+@click.option(
+    "--durable",
+    is_flag=True,
+    help="Write each change to the disk before it is answered: not even a loss of power undoes it.",
+)
 @with_output("text", "json", "yaml")
 def up(
     *,
@@ -149,6 +154,7 @@ def up(
     least_disk: int,
     least_memory: int | None,
     version_memory: int,
+    durable: bool,
 ) -> None:
     """Start the plane; adopt what an earlier one left running.
 
@@ -173,6 +179,7 @@ def up(
         least_disk=least_disk,
         least_memory=least_memory,
         version_memory=version_memory,
+        durable=durable,
     )
     if detach:
         record = control.spawn(settings)

@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 from anyservice_core.errors import AnyserviceError, AuthError, RejectedError, UnavailableError
 from anyservice_core.plane.answers import address, refused, response, says_no, seen_from
 from anyservice_core.plane.api import Api
+from anyservice_core.plane.bundles import Bundles
 from anyservice_core.plane.reading import MAX_BODY, MAX_UPLOAD, check_type, parse
 from anyservice_core.plane.routes import ApiRequest
 
@@ -38,62 +39,79 @@ def application(api: Api, pages: Iterable[BaseRoute] = (), *, beyond: bool = Fal
         beyond: it is asked from other machines, and shows services where those find them: at the name by which
             the plane itself was asked.
     """
-
-    async def answer(request: Request) -> Response:
-        try:
-            api.admit(request.headers, address(request))
-            raw = await _body(request)
-            if raw:
-                check_type(request.headers)
-            body = parse(raw)
-        except AnyserviceError as error:
-            return refused(error)
-        asked = ApiRequest(
-            method="GET" if request.method == "HEAD" else request.method,
-            path=request.url.path,
-            query=ApiRequest.parse_query(request.url.query),
-            headers=dict(request.headers),
-            body=body,
-            base_url=str(request.base_url).rstrip("/"),
-            client=address(request),
-        )
-        reply = await to_thread.run_sync(api.answer, asked)
-        return response(seen_from(asked.base_url, reply) if beyond else reply)
-
-    async def upload(request: Request) -> Response:
-        name = request.path_params["name"]
-        try:
-            issued = api.bundles.admit(name, request.query_params)
-            draft = api.bundles.draft()
-            try:
-                await _save(request, draft)
-                await to_thread.run_sync(partial(api.bundles.keep, name, draft, issued=issued))
-            finally:
-                draft.unlink(missing_ok=True)
-            await to_thread.run_sync(api.bundles.prepare, name)
-        except AuthError as error:
-            return refused(api.guard.wrong(address(request), error))
-        except AnyserviceError as error:
-            return refused(error)
-        return Response(status_code=200)
-
-    async def health(_: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
     routes = [
-        Route("/healthz", health, methods=["GET"]),
-        Route("/plane/v1/bundles/{name}", upload, methods=["PUT"]),
+        Route("/healthz", _health, methods=["GET"]),
+        Route("/plane/v1/bundles/{name}", partial(_upload, api), methods=["PUT"]),
         *pages,
-        Route("/{path:path}", answer, methods=METHODS),
+        Route("/{path:path}", partial(_answer, api, beyond), methods=METHODS),
     ]
     handlers = {HTTPException: _unusual, Exception: _surprise}
     return Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+
+
+async def _health(_: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+# ── the API ─────────────────────────────────────────────────────────────────
+
+
+async def _answer(api: Api, beyond: bool, request: Request) -> Response:
+    try:
+        api.admit(request.headers, address(request))
+        asked = await _asked(request)
+    except AnyserviceError as error:
+        return refused(error)
+    reply = await to_thread.run_sync(api.answer, asked)
+    return response(seen_from(asked.base_url, reply) if beyond else reply)
+
+
+async def _asked(request: Request) -> ApiRequest:
+    """Read what is asked, its body included."""
+    raw = await _body(request)
+    if raw:
+        check_type(request.headers)
+    return ApiRequest(
+        method="GET" if request.method == "HEAD" else request.method,
+        path=request.url.path,
+        query=ApiRequest.parse_query(request.url.query),
+        headers=dict(request.headers),
+        body=parse(raw),
+        base_url=str(request.base_url).rstrip("/"),
+        client=address(request),
+    )
 
 
 async def _body(request: Request) -> bytes:
     """Read a body that is not too large, and no more of one that is."""
     parts = [part async for part in _limited(request, MAX_BODY)]
     return b"".join(parts)
+
+
+# ── uploads ─────────────────────────────────────────────────────────────────
+
+
+async def _upload(api: Api, request: Request) -> Response:
+    name = request.path_params["name"]
+    try:
+        issued = api.bundles.admit(name, request.query_params)
+        await _keep(api.bundles, request, name, issued)
+        await to_thread.run_sync(api.bundles.prepare, name)
+    except AuthError as error:
+        return refused(api.guard.wrong(address(request), error))
+    except AnyserviceError as error:
+        return refused(error)
+    return Response(status_code=200)
+
+
+async def _keep(bundles: Bundles, request: Request, name: str, issued: float) -> None:
+    """Stream it to a draft first; nothing is left of one that is not kept."""
+    draft = bundles.draft()
+    try:
+        await _save(request, draft)
+        await to_thread.run_sync(partial(bundles.keep, name, draft, issued=issued))
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 async def _save(request: Request, path: Path) -> None:
@@ -103,6 +121,9 @@ async def _save(request: Request, path: Path) -> None:
                 await file.write(chunk)
     except OSError as error:
         raise UnavailableError(f"the upload cannot be kept: {error.strerror}.", status=507) from error
+
+
+# ── bodies and faults ───────────────────────────────────────────────────────
 
 
 async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines import procfs
@@ -37,6 +38,15 @@ from anyservice_core.plane.router.haproxy import write_private
 from anyservice_core.plane.run_dir import remove_run_dir, run_dir
 from anyservice_core.plane.sight import LADDER, Options
 from anyservice_core.plane.telling import log_to_stderr
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from anyservice_core.plane.api import Api
+    from anyservice_core.plane.bundles import Bundles
+    from anyservice_core.plane.dashboard.history import History
+    from anyservice_core.plane.loop import Loop
+    from anyservice_core.plane.store import Store
 
 __all__ = ["DEFAULT_PORT", "ENGINES", "PlaneSettings", "engines", "only_one", "serve"]
 
@@ -65,6 +75,7 @@ class PlaneSettings:
         least_disk: so many bytes must be free where ``state_dir`` is for a deploy to be taken; 0: none.
         least_memory: so many bytes of memory must be free; ``None``: what a version on ``engine`` takes to start.
         version_memory: the host of a version that holds more bytes of memory is ended; 0: no limit.
+        durable: whether a change is on the disk before it is answered, so that no loss of power undoes it.
     """
 
     state_dir: Path
@@ -79,6 +90,7 @@ class PlaneSettings:
     least_disk: int = LEAST_DISK
     least_memory: int | None = None
     version_memory: int = 0
+    durable: bool = False
 
     def __post_init__(self) -> None:
         rising = all(low < high for low, high in pairwise((0, *self.ladder)))
@@ -137,54 +149,23 @@ def _serve(
     every: dict[str, Engine],
     on_ready: Callable[[str], None],
 ) -> None:
-    import uvicorn
-
-    from anyservice_core.plane.api import Api
-    from anyservice_core.plane.app import application
     from anyservice_core.plane.bundles import Bundles
     from anyservice_core.plane.dashboard.history import History
-    from anyservice_core.plane.dashboard.pages import Dashboard
-    from anyservice_core.plane.loop import Loop
-    from anyservice_core.plane.router import Router
     from anyservice_core.plane.store import Store
     from anyservice_core.plane.telling import Teller
     from anyservice_core.plane.warden import Warden
 
     state_dir = settings.state_dir
-    token = _token(state_dir)
-    store, bundles = Store(state_dir / "plane.db"), Bundles(state_dir, key=token)
-    wake = threading.Event()
-    api = Api(
-        store=store,
-        bundles=bundles,
-        token=token,
-        clock=time.time,
-        engine=settings.engine,
-        pick_port=lambda taken: _free_port(settings.first_service_port, taken),
-        on_change=wake.set,
-        check_room=Room(state_dir, settings.least_disk, settings.least_memory).check,
-    )
-    router = Router(state_dir, run_dir(state_dir))
-    further = beyond(settings.listen, state_dir / "router")
-    loop = Loop(
-        store,
-        bundles,
-        engines=every,
-        router=router,
-        clock=time.time,
-        options=settings.options,
-        beyond=further,
-    )
     port = bound.getsockname()[1]
     host = f"http://{LOOPBACK}:{port}"
+    token = _token(state_dir)
+    wake = threading.Event()
+    store = Store(state_dir / "plane.db", durable=settings.durable)
+    bundles = Bundles(state_dir, key=token)
+    api = _api(settings, store, bundles, token, wake)
+    loop = _loop(settings, store, bundles, every)
     history, warden = History(store, time.time), Warden(store, state_dir, settings.version_memory)
-    dashboard = Dashboard(api, history, ending=lambda: server.should_exit)
-    server = uvicorn.Server(uvicorn.Config(application(api, dashboard.routes()), **quiet()))
-    beside = (
-        open_beside(application(api, beyond=True), settings.listen, port)
-        if settings.listen
-        else contextlib.nullcontext()
-    )
+    server, beside = _server(api, history), _beside(api, settings.listen, port)
     loop.tick()  # so that the first answer already tells what was found, not what was remembered
     with (
         contextlib.closing(store),
@@ -195,6 +176,58 @@ def _serve(
     ):
         on_ready(host)
         server.run(sockets=[bound])
+
+
+def _api(settings: PlaneSettings, store: Store, bundles: Bundles, token: str, wake: threading.Event) -> Api:
+    """Make what answers requests; what they change wakes the loop."""
+    from anyservice_core.plane.api import Api
+
+    return Api(
+        store=store,
+        bundles=bundles,
+        token=token,
+        clock=time.time,
+        engine=settings.engine,
+        pick_port=lambda taken: _free_port(settings.first_service_port, taken),
+        on_change=wake.set,
+        check_room=Room(settings.state_dir, settings.least_disk, settings.least_memory).check,
+    )
+
+
+def _loop(settings: PlaneSettings, store: Store, bundles: Bundles, every: dict[str, Engine]) -> Loop:
+    """Make what brings about what was asked for."""
+    from anyservice_core.plane.loop import Loop
+    from anyservice_core.plane.router import Router
+
+    state_dir = settings.state_dir
+    return Loop(
+        store,
+        bundles,
+        engines=every,
+        router=Router(state_dir, run_dir(state_dir)),
+        clock=time.time,
+        options=settings.options,
+        beyond=beyond(settings.listen, state_dir / "router"),
+    )
+
+
+def _server(api: Api, history: History) -> uvicorn.Server:
+    """Make the server for this machine, which has the dashboard as well."""
+    import uvicorn
+
+    from anyservice_core.plane.app import application
+    from anyservice_core.plane.dashboard.pages import Dashboard
+
+    dashboard = Dashboard(api, history, ending=lambda: server.should_exit)
+    server = uvicorn.Server(uvicorn.Config(application(api, dashboard.routes()), **quiet()))
+    return server
+
+
+def _beside(api: Api, door: Door | None, port: int) -> contextlib.AbstractContextManager[object]:
+    """Listen for other machines as well for as long as the context lasts, if there is a door for them."""
+    from anyservice_core.plane.app import application
+
+    return open_beside(application(api, beyond=True), door, port) if door else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -75,6 +75,14 @@ def test_a_file_of_a_later_schema_is_refused(tmp_path):
         Store(path)
 
 
+@pytest.mark.parametrize(("durable", "level"), [(False, 1), (True, 2)])
+def test_a_durable_store_waits_for_the_disk(tmp_path, durable, level):
+    """SQLite's levels: 1 is NORMAL, safe from kills; 2 is FULL, safe from a loss of power as well."""
+    store = Store(tmp_path / "plane.db", durable=durable)
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (level,)
+    store.close()
+
+
 def test_what_is_saved_is_what_is_read(store):
     """A value read before is not given again once another was written."""
     one = service()
