@@ -1,7 +1,8 @@
 """Roll the recommender out in tasks of its own for each step, and let a person say yes before the last.
 
-The approval stands in Airflow's required actions for two hours. A "no", or nobody's answer, fails it; then `undo` takes
-the canary back and the run is red. Every step is judged by the whole plan, as in one task.
+The approval stands in Airflow's required actions for an hour, as a plane allows a whole rollout two. A "no", or nobody's
+answer, fails it; then `undo` takes the canary back and the run is red. Every step is judged by the whole plan, as in one
+task.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ with DAG(
 ):
     progressive_deploy_group(
         str(HERE / "service.yaml"),
-        {**PLAN.to_dict(), "promotion": {"timeout": "2h", "on_timeout": "rollback"}},
+        {**PLAN.to_dict(), "promotion": {"timeout": "1h", "on_timeout": "rollback"}},
         service="recommender",
         deferrable=True,
     )
