@@ -14,21 +14,11 @@ from dags_examples.demo.river import bands, fold
 from dags_examples.demo.traffic import Record, Sample
 from dags_examples.demo.view import Lines, draw, line, summary
 from dags_examples.demo.watch import Look
+from tests.clock import Clock
+
+NOW = Clock.now
 
 counts = st.dictionaries(st.sampled_from(["v1", "v2", "v3"]), st.integers(0, 500))
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture
@@ -72,7 +62,7 @@ def test_columns_hold_every_request(requests):
 def test_screen_fits_its_terminal(board, width, height):
     """No line is wider than the terminal, from the first moment on."""
     for at in (0, 30):
-        board.record.add(Sample(1000.0 + at, 0.02, 200, "v1", right=True))
+        board.record.add(Sample(NOW + at, 0.02, 200, "v1", right=True))
         lines = text_of(draw(board.moment(), width=width, height=height), width).splitlines()
         assert max(map(len, lines)) <= width
 
@@ -80,7 +70,7 @@ def test_screen_fits_its_terminal(board, width, height):
 def test_screen_shows_what_matters(board, clock):
     """Weights, counts, accuracy, latency, chapters, what is waited for, and what happened."""
     for right in (True, True, True, False):
-        board.record.add(Sample(1000.0, 0.02, 200, "v2", right=right))
+        board.record.add(Sample(NOW, 0.02, 200, "v2", right=right))
     board.begin(1)
     board.wait("weight 10 % seen, baking 20s")
     board.tell("airflow", "deploying v2")
@@ -101,7 +91,7 @@ def test_screen_shows_what_matters(board, clock):
 
 def test_dropped_requests_are_in_sight(board):
     """A loss is said on the screen and in the lines."""
-    board.record.add(Sample(1000.0, 0.02, 503))
+    board.record.add(Sample(NOW, 0.02, 503))
     assert "1 dropped" in text_of(draw(board.moment(), width=112, height=40))
     assert "dropped 1" in line(board.moment())
 
@@ -117,7 +107,7 @@ def test_lines_tell_every_event(board):
     """Without a terminal nothing that happened is missing, and how things stand is in between."""
     console = Console(file=io.StringIO(), width=200)
     with Lines(board, console):
-        board.record.add(Sample(1000.0, 0.02, 200, "v1", right=True))
+        board.record.add(Sample(NOW, 0.02, 200, "v1", right=True))
         board.tell("plane", "v2 is running")
         board.tell("airflow", "asking for 50 %")
     said = console.file.getvalue()

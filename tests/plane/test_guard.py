@@ -15,18 +15,6 @@ from anyservice_core.plane.guard import AT_ONCE, FORGIVEN_S, Guard
 RIGHT, WRONG = {"cookie": "cli_token=aph0_right"}, {"authorization": "Bearer aph0_wrong"}
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def door(clock) -> Guard:
     return Guard("aph0_right", clock)

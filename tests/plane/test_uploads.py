@@ -17,18 +17,6 @@ from tests.plane.api import Caller, detail
 SIGN = f"/api/v2/clouds/{catalog.CLOUD.id}/generate_cloud_data_bucket_presigned_url"
 
 
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def plane(tmp_path, clock):
     with FakePlane() as plane:
