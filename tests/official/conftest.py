@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.official.life import Life
 from tests.official.recording import Recorded, RecordingServer
 from tests.official.world import World
 
+P = TypeVar("P", Official, Shell)
 HERE = Path(__file__).parent
 present = importlib.util.find_spec("anyscale") is not None
 
@@ -41,31 +43,28 @@ def server() -> Iterator[RecordingServer]:
 @pytest.fixture(scope="session")
 def make_official(tmp_path_factory) -> Iterator[Callable[[str, str], Official]]:
     """Start the official client for a host and a token."""
-    started: list[Official] = []
-
-    def make(host: str, token: str) -> Official:
-        home = tmp_path_factory.mktemp("official")
-        started.append(Official(sys.executable, official_environment(host, token, home), home / "log.txt"))
-        return started[-1]
-
-    yield make
-    for running in started:
-        running.close()
+    with starting(Official, lambda: tmp_path_factory.mktemp("official")) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")
 def make_shell(tmp_path_factory) -> Iterator[Callable[[str, str], Shell]]:
     """Start the official CLI for a host and a token."""
-    started: list[Shell] = []
+    with starting(Shell, lambda: tmp_path_factory.mktemp("shell")) as make:
+        yield make
 
-    def make(host: str, token: str) -> Shell:
-        home = tmp_path_factory.mktemp("shell")
-        started.append(Shell(sys.executable, official_environment(host, token, home), home / "log.txt"))
-        return started[-1]
 
-    yield make
-    for running in started:
-        running.close()
+@contextmanager
+def starting(kind: type[P], new_home: Callable[[], Path]) -> Iterator[Callable[[str, str], P]]:
+    """Give what starts one for a host and a token, in a home of its own; all are closed at the end."""
+    with ExitStack() as started:
+
+        def make(host: str, token: str) -> P:
+            home = new_home()
+            program = kind(sys.executable, official_environment(host, token, home), home / "log.txt")
+            return started.enter_context(closing(program))
+
+        yield make
 
 
 @pytest.fixture(scope="session")
