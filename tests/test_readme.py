@@ -12,17 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.asgi import HELLO
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-APP = """
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while (await receive())["type"] != "lifespan.shutdown":
-            await send({"type": "lifespan.startup.complete"})
-        return await send({"type": "lifespan.shutdown.complete"})
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"hello"})
-"""
 
 
 def blocks(language: str) -> list[str]:
@@ -39,7 +32,7 @@ def folder(tmp_path) -> Path:
     assert "bake: 15m" in plan
     short = plan.replace("bake: 15m", "on_inconclusive: promote  # nobody sends requests here\n  bake: 1s")
     (tmp_path / "rollout.yaml").write_text(short)
-    (tmp_path / "main.py").write_text(APP)
+    (tmp_path / "main.py").write_text(HELLO)
     return tmp_path
 
 

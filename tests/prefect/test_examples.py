@@ -22,6 +22,7 @@ from prefect.states import AwaitingRetry, Cancelling
 
 from anyservice_core import Client, ServiceStatus
 from anyservice_core.plane import control, daemon
+from tests.asgi import HELLO
 
 pytestmark = [
     pytest.mark.prefect,
@@ -31,15 +32,6 @@ pytestmark = [
 ]
 
 EXAMPLES = Path(__file__).parents[2] / "dags_examples"
-APP = """
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while (await receive())["type"] != "lifespan.shutdown":
-            await send({"type": "lifespan.startup.complete"})
-        return await send({"type": "lifespan.shutdown.complete"})
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"hello"})
-"""
 
 
 def environment(state_dir: Path) -> dict[str, str]:
@@ -68,7 +60,7 @@ class Stage:
         with self.client() as client:
             return client.status("hello")
 
-    def write(self, version: str, code: str = APP, *, bake: str = "1s") -> tuple[str, str]:
+    def write(self, version: str, code: str = HELLO, *, bake: str = "1s") -> tuple[str, str]:
         """Give the paths of a config and a plan for this version."""
         app, config, plan = (
             self.folder / version,
