@@ -27,6 +27,7 @@ Each parameter and field that the reference documents has a row, and a test comp
 
 ENUMS = ("DeployAction", "ServiceState", "ServiceVersionState", "ServiceSortField", "SortOrder")
 OTHERS = (
+    "ServiceCheck",
     "ServiceId",
     "DeployPreview",
     "ResultIterator",
