@@ -12,20 +12,12 @@ import pytest
 
 from anyservice_core import Client, ServiceConfig
 from tests.airflow.conftest import read_dags
+from tests.asgi import HELLO
 
 pytestmark = [pytest.mark.airflow, pytest.mark.real, pytest.mark.timeout(400)]
 needs_airflow = pytest.mark.needs_airflow
 
 EXAMPLES = Path(__file__).parents[2] / "dags_examples"
-GOOD = """
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while (await receive())["type"] != "lifespan.shutdown":
-            await send({"type": "lifespan.startup.complete"})
-        return await send({"type": "lifespan.shutdown.complete"})
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"ok"})
-"""
 BAD = "import a_module_that_is_not_there"
 
 
@@ -73,10 +65,10 @@ def deploy_first(path: Path) -> str:
 
 def test_the_digits_example_rolls_out(dags, real_plane, tmp_path, monkeypatch, caplog):
     """Deferred, by a trigger, step by step; each step is a line of the log, and the run is a success."""
-    config = write(tmp_path, "digits", GOOD)
+    config = write(tmp_path, "digits", HELLO)
     first = deploy_first(config)
     (tmp_path / "plan.yaml").write_text("rollout: {steps: [10, 50], bake: 1s}\n")
-    write(tmp_path, "digits", GOOD + "# second\n")
+    write(tmp_path, "digits", HELLO + "# second\n")
     monkeypatch.setenv("DIGITS_CONFIG", str(config))
     monkeypatch.setenv("DIGITS_PLAN", str(tmp_path / "plan.yaml"))
     caplog.set_level("INFO", "airflow_provider")
@@ -99,7 +91,7 @@ def test_the_digits_example_rolls_out(dags, real_plane, tmp_path, monkeypatch, c
 def test_a_run_whose_canary_was_taken_back_is_red(dags, real_plane, caplog, capsys):
     """The canary does not come up, the undo task sees to it that nothing is left of it, and the run fails."""
     service = dags / "recommender"
-    write(service, "recommender", GOOD)
+    write(service, "recommender", HELLO)
     first = deploy_first(service / "service.yaml")
     write(service, "recommender", BAD)
     caplog.set_level("INFO", "airflow_provider")
@@ -121,10 +113,10 @@ def test_a_run_whose_canary_was_taken_back_is_red(dags, real_plane, caplog, caps
 def recommender(dags, real_plane):
     """The examples' service: its first version serves, a second is on disk, and a plan that is done in seconds."""
     folder = dags / "recommender"
-    path = write(folder, "recommender", GOOD)
+    path = write(folder, "recommender", HELLO)
     first = deploy_first(path)
-    write(folder, "recommender", GOOD + "# second\n")
-    (folder / "main.py").write_text(GOOD)  # what an example takes that names the folder itself
+    write(folder, "recommender", HELLO + "# second\n")
+    (folder / "main.py").write_text(HELLO)  # what an example takes that names the folder itself
     (folder / "rollout.yaml").write_text("rollout: {steps: [10], bake: 1s}\n")
     return first
 
