@@ -27,26 +27,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines import procfs
 from anyservice_core.plane.engines.base import Engine
-from anyservice_core.plane.listening import LOOPBACK, Door, beyond, listener, open_beside, quiet
-from anyservice_core.plane.room import LEAST_DISK, Room
+from anyservice_core.plane.listening import LOOPBACK, Door, listener
+from anyservice_core.plane.room import LEAST_DISK
 from anyservice_core.plane.router.haproxy import write_private
 from anyservice_core.plane.run_dir import remove_run_dir, run_dir
 from anyservice_core.plane.sight import LADDER, Options
 from anyservice_core.plane.telling import log_to_stderr
-
-if TYPE_CHECKING:
-    import uvicorn
-
-    from anyservice_core.plane.api import Api
-    from anyservice_core.plane.bundles import Bundles
-    from anyservice_core.plane.dashboard.history import History
-    from anyservice_core.plane.loop import Loop
-    from anyservice_core.plane.store import Store
 
 __all__ = ["DEFAULT_PORT", "ENGINES", "PlaneSettings", "engines", "only_one", "serve"]
 
@@ -149,6 +139,7 @@ def _serve(
     every: dict[str, Engine],
     on_ready: Callable[[str], None],
 ) -> None:
+    from anyservice_core.plane import parts
     from anyservice_core.plane.bundles import Bundles
     from anyservice_core.plane.dashboard.history import History
     from anyservice_core.plane.store import Store
@@ -162,10 +153,10 @@ def _serve(
     wake = threading.Event()
     store = Store(state_dir / "plane.db", durable=settings.durable)
     bundles = Bundles(state_dir, key=token)
-    api = _api(settings, store, bundles, token, wake)
-    loop = _loop(settings, store, bundles, every)
+    api = parts.api(settings, store, bundles, token, wake)
+    loop = parts.loop(settings, store, bundles, every)
     history, warden = History(store, time.time), Warden(store, state_dir, settings.version_memory)
-    server, beside = _server(api, history), _beside(api, settings.listen, port)
+    server, beside = parts.server(api, history), parts.beside(api, settings.listen, port)
     loop.tick()  # so that the first answer already tells what was found, not what was remembered
     with (
         contextlib.closing(store),
@@ -176,58 +167,6 @@ def _serve(
     ):
         on_ready(host)
         server.run(sockets=[bound])
-
-
-def _api(settings: PlaneSettings, store: Store, bundles: Bundles, token: str, wake: threading.Event) -> Api:
-    """Make what answers requests; what they change wakes the loop."""
-    from anyservice_core.plane.api import Api
-
-    return Api(
-        store=store,
-        bundles=bundles,
-        token=token,
-        clock=time.time,
-        engine=settings.engine,
-        pick_port=lambda taken: _free_port(settings.first_service_port, taken),
-        on_change=wake.set,
-        check_room=Room(settings.state_dir, settings.least_disk, settings.least_memory).check,
-    )
-
-
-def _loop(settings: PlaneSettings, store: Store, bundles: Bundles, every: dict[str, Engine]) -> Loop:
-    """Make what brings about what was asked for."""
-    from anyservice_core.plane.loop import Loop
-    from anyservice_core.plane.router import Router
-
-    state_dir = settings.state_dir
-    return Loop(
-        store,
-        bundles,
-        engines=every,
-        router=Router(state_dir, run_dir(state_dir)),
-        clock=time.time,
-        options=settings.options,
-        beyond=beyond(settings.listen, state_dir / "router"),
-    )
-
-
-def _server(api: Api, history: History) -> uvicorn.Server:
-    """Make the server for this machine, which has the dashboard as well."""
-    import uvicorn
-
-    from anyservice_core.plane.app import application
-    from anyservice_core.plane.dashboard.pages import Dashboard
-
-    dashboard = Dashboard(api, history, ending=lambda: server.should_exit)
-    server = uvicorn.Server(uvicorn.Config(application(api, dashboard.routes()), **quiet()))
-    return server
-
-
-def _beside(api: Api, door: Door | None, port: int) -> contextlib.AbstractContextManager[object]:
-    """Listen for other machines as well for as long as the context lasts, if there is a door for them."""
-    from anyservice_core.plane.app import application
-
-    return open_beside(application(api, beyond=True), door, port) if door else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -293,28 +232,6 @@ def only_one(state_dir: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
-
-
-def _free_port(first: int, taken: set[int]) -> int:
-    """Find a port for a service: not given to another one, and nothing listening."""
-    last = min(first + 10_000, 65_536) - 1
-    for port in range(first, last + 1):
-        if port not in taken and _bindable(port):
-            return port
-    raise PlaneError(
-        f"no free port for a service in {first}-{last}.",
-        hint="Delete services that are not needed any more: those that ended keep their ports.",
-    )
-
-
-def _bindable(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
 
 
 def _token(state_dir: Path) -> str:
