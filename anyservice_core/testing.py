@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,30 +46,49 @@ EPOCH = 1_800_000_000.0
 
 @dataclass
 class FakeEngine:
-    """Hosts that exist on paper: each is STARTING for ``start_s``, then RUNNING, unless told otherwise."""
+    """Hosts that exist on paper: each is STARTING for ``start_s``, then RUNNING, unless told otherwise.
+
+    One that is asked for another capacity has it ``scale_s`` later.
+    """
 
     clock: Callable[[], float]
     start_s: float
+    scale_s: float = 1.0
     name: str = "fake"
     specs: dict[str, VersionSpec] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)
     faults: dict[str, Observed] = field(default_factory=dict)
+    scaled: dict[str, tuple[int, int, int, float]] = field(
+        default_factory=dict
+    )  # least, most, goal, and since when
 
     def check(self) -> None:
         return
 
     def start(self, spec: VersionSpec) -> None:
         self.specs[spec.version_id] = spec
-        self.started.setdefault(spec.version_id, self.clock())
+        if spec.version_id not in self.started:
+            self.started[spec.version_id] = self.clock()
+            self.scaled[spec.version_id] = (spec.capacity, spec.capacity, spec.capacity, 0.0)
 
     def observe(self, version_id: str) -> Observed:
         if version_id not in self.started:
             return Observed(EngineState.GONE)
         if version_id in self.faults:
-            return self.faults[version_id]
+            return replace(self.faults[version_id], capacity=self.capacity(version_id))
         if self.clock() - self.started[version_id] < self.start_s:
             return Observed(EngineState.STARTING)
-        return Observed(EngineState.RUNNING, ("127.0.0.1", 1))
+        return Observed(EngineState.RUNNING, ("127.0.0.1", 1), capacity=self.capacity(version_id))
+
+    def capacity(self, version_id: str) -> tuple[int, int]:
+        """The percent of its replicas that a version has by now, at least and at most."""
+        least, most, goal, asked_at = self.scaled[version_id]
+        return (goal, goal) if self.clock() - asked_at >= self.scale_s else (least, most)
+
+    def scale(self, version_id: str, percent: int) -> None:
+        if version_id in self.started and self.scaled[version_id][2] != percent:
+            least, most = self.capacity(version_id)
+            self.scaled[version_id] = (min(least, percent), max(most, percent), percent, self.clock())
 
     def stop(self, version_id: str) -> None:
         self.started.pop(version_id, None)
@@ -125,13 +144,14 @@ class FakePlane:
 
     Args:
         start_s: how long a version takes to start, in the plane's seconds.
+        scale_s: how long it takes to come to another capacity, where ``max_surge_percent`` asks for that.
         options: the reconciling loop's patience; the defaults are the real plane's.
 
     ``now`` is the plane's clock in seconds since the epoch. ``requests`` lists what clients asked,
     as ``"PUT /api/v2/services-v2/apply"``.
     """
 
-    def __init__(self, *, start_s: float = 5.0, options: Options | None = None) -> None:
+    def __init__(self, *, start_s: float = 5.0, scale_s: float = 1.0, options: Options | None = None) -> None:
         self.now = EPOCH
         self.requests: list[str] = []
         self._folder = tempfile.TemporaryDirectory(prefix="anyservice-fake-", ignore_cleanup_errors=True)
@@ -141,7 +161,7 @@ class FakePlane:
         self._lose_next: list[str] = []
         self.store = Store(None)
         self.bundles = Bundles(Path(self._folder.name), key=TOKEN)
-        self.engine = FakeEngine(self._clock, start_s)
+        self.engine = FakeEngine(self._clock, start_s, scale_s)
         self.router = FakeRouter(self._clock, error_rate=self._error_rate)
         self.api = Api(self.store, self.bundles, TOKEN, self._clock, "fake", lambda taken: 8700 + len(taken))
         self._loop = Loop(

@@ -17,12 +17,14 @@ from anyservice_core.errors import ConflictError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.models.wire import ApplyService
 from anyservice_core.plane import in_place
+from anyservice_core.plane.capacity import WHOLE, alone, room
 from anyservice_core.plane.lifecycle import SERVICE, VERSION, ServiceEvent, VersionEvent, advance
 from anyservice_core.plane.state import Rollout, Service, Version
 
 __all__ = [
     "Birth",
     "archive",
+    "bears",
     "check_delete",
     "deploy",
     "new_id",
@@ -222,11 +224,17 @@ def _fits(version: Version, apply: ApplyService) -> bool:
 
 
 def _again(service: Service, same: Version, apply: ApplyService, birth: Birth) -> Service:
-    """The version is there already: the primary stays as it is, the canary's weight moves."""
-    advance(SERVICE, service.state, ServiceEvent.DEPLOY, what=f"service '{service.name}'")
+    """The version is there already: the primary stays as it is, the canary's weight moves.
+
+    It does so with the surge that the rollout was begun with, unless another is given.
+    """
+    state = advance(SERVICE, service.state, ServiceEvent.DEPLOY, what=f"service '{service.name}'")
     if same is service.primary:
         return service
-    return service.replace(rollout=_rollout(apply, birth))
+    rollout = _rollout(apply, birth)
+    if rollout.surge is None and service.rollout:
+        rollout = rollout.replace(surge=service.rollout.surge)
+    return service.replace(state=state, rollout=rollout)
 
 
 def _start_canary(service: Service, apply: ApplyService, birth: Birth) -> Service:
@@ -235,11 +243,12 @@ def _start_canary(service: Service, apply: ApplyService, birth: Birth) -> Servic
     if apply.config is None:
         spec["config"] = service.primary.wanted.get("config")
     leaving = (retire(service.canary, birth.now),) if service.canary else ()
+    rollout = _rollout(apply, birth)
     return service.replace(
         state=state,
-        primary=service.primary.replace(weight=100),
-        canary=_version(apply, birth, spec),
-        rollout=_rollout(apply, birth),
+        primary=service.primary.replace(weight=100, capacity=WHOLE),
+        canary=_version(apply, birth, spec).replace(capacity=alone(rollout.percent, rollout.surge).canary),
+        rollout=rollout,
         retiring=(*service.retiring, *leaving),
         **_tokens(apply, service),
         error_message=None,
@@ -262,21 +271,32 @@ def retire(version: Version, now: float) -> Version:
     return version.replace(state=state, since=now, weight=0, drain_since=version.drain_since or now)
 
 
-def roll_back(service: Service, now: float, *, why: str | None = None) -> Service:
+def roll_back(service: Service, now: float, *, why: str | None = None, surge: int | None = None) -> Service:
     """Take the canary back; the primary version gets all of the traffic.
+
+    It does so at once, whatever capacity it has by now, unless ``surge`` leaves less room than for two versions:
+    then the traffic goes back in steps (``capacity``) while the canary is there to bear it.
 
     Raises:
         ConflictError: no rollout is in progress.
     """
     state = advance(SERVICE, service.state, ServiceEvent.ROLL_BACK, what=f"service '{service.name}'")
+    if room(surge) is not None and service.canary and bears(service.canary):
+        paced = Rollout(percent=0, automatic=False, since=now, surge=surge)
+        return service.replace(state=state, rollout=paced)
     canary = retire(service.canary, now) if service.canary else None
     return service.replace(
         state=state,
         canary=canary,
         rollout=None,
-        primary=service.primary.replace(weight=100),
+        primary=service.primary.replace(weight=100, capacity=WHOLE),
         error_message=why or service.error_message,
     )
+
+
+def bears(canary: Version) -> bool:
+    """Say whether a canary that is to go may have traffic for a while yet."""
+    return canary.state is ServiceVersionState.RUNNING and canary.ready and canary.weight > 0
 
 
 def terminate(service: Service, now: float) -> Service:

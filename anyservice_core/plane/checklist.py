@@ -6,19 +6,15 @@ Each item's ``observed_at`` is when it was first seen so; while nothing changes,
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
 
+from anyservice_core.models.enums import ServiceState
 from anyservice_core.models.enums import ServiceVersionState as V
 from anyservice_core.models.wire import ChecklistItem, ServiceChecklist, VersionChecklist
+from anyservice_core.plane.capacity import room
 from anyservice_core.plane.engines.base import EngineState
 from anyservice_core.plane.state import Rollout, Service, Version
 
-__all__ = ["SURGE", "checklist", "moment"]
-
-SURGE: Final = (
-    "max_surge_percent {percent} changes nothing here: on this plane a version has one host that is there as a"
-    " whole or not at all, so old and new run side by side with all that they ask for until one of them ends"
-)
+__all__ = ["checklist", "moment"]
 
 
 def checklist(service: Service) -> ServiceChecklist:
@@ -42,14 +38,32 @@ def _router(service: Service) -> ChecklistItem:
 
 def _rollout(service: Service, rollout: Rollout) -> ChecklistItem:
     how = "climbing by itself" if rollout.automatic else "held"
-    surge = "" if rollout.surge in {None, 100} else f"; {SURGE.format(percent=rollout.surge)}"
+    back = service.state is ServiceState.ROLLING_BACK
     return ChecklistItem(
         kind="SERVICE",
         label="Rollout",
         state=service.state,
-        message=f"{how} at {rollout.percent} %{surge}",
+        message=("going back in steps" if back else f"{how} at {rollout.percent} %")
+        + _paced(service, rollout),
         observed_at=moment(rollout.since),
     )
+
+
+def _paced(service: Service, rollout: Rollout) -> str:
+    """Tell how a surge paces a rollout, where it does."""
+    if (free := room(rollout.surge)) is None:
+        return ""
+    both = (version for version in (service.primary, service.canary) if version)
+    sides = ", ".join(f"{version.name} at {version.weight} % with {_capacity(version)}" for version in both)
+    least = "" if free == rollout.surge else f", taken as {free}"
+    return f"; max_surge_percent {rollout.surge}{least}: {sides}"
+
+
+def _capacity(version: Version) -> str:
+    least, most = version.present or (version.capacity, version.capacity)
+    between = "" if least == most else f" to {most}"
+    goes = "" if {least, most} == {version.capacity} else f", on its way to {version.capacity} %"
+    return f"{least}{between} % of its capacity{goes}"
 
 
 def _items(version: Version) -> list[ChecklistItem]:

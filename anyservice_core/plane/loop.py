@@ -11,12 +11,14 @@ A service that somebody changed meanwhile is left for the next tick, which comes
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from anyservice_core.errors import AnyserviceError, NotFoundError, PlaneError, RejectedError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.plane.bundles import Bundles, bundles_of
+from anyservice_core.plane.capacity import WHOLE
 from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_id
 from anyservice_core.plane.machine import cpus_of, this_machine
 from anyservice_core.plane.reconcile import Options, Sight, Step, step
@@ -118,7 +120,7 @@ class Loop:
             return Step(seen)
         if taken.service == seen:
             return taken
-        return Step(taken.service.replace(updated_at=now), taken.start, taken.stop)
+        return replace(taken, service=taken.service.replace(updated_at=now))
 
     def _keep(self, seen: Service, taken: Step) -> bool:
         """Write a step down, unless the service is not any more what the step was decided for."""
@@ -137,6 +139,8 @@ class Loop:
         try:
             for run in taken.stop:
                 self.engines[run.engine].stop(run.host)
+            for run in taken.scale:
+                self.engines[run.engine].scale(run.host, run.capacity)
             for run in taken.start:
                 self._start(taken.service.id, run)
         except Exception as error:  # noqa: BLE001  as above
@@ -176,6 +180,7 @@ class Loop:
             tracing_config=run.spec.get("tracing_config"),
             external_storage=run.spec.get("ray_gcs_external_storage_config"),
             cpus=self._cpus(run.spec["compute_config_id"]),
+            capacity=run.capacity,
         )
 
     def _cpus(self, compute_id: str) -> int | None:
@@ -296,6 +301,10 @@ def differences(before: Service, after: Service, now: float) -> list[Event]:
             events.append(Event(after.id, now, "update", f"{version.name} runs its new code", version.id))
         if old is not None and old.weight != version.weight:
             events.append(Event(after.id, now, "weight", f"{version.name} at {version.weight} %", version.id))
+        if old is not None:
+            events.extend(
+                Event(after.id, now, "capacity", told, version.id) for told in _scaled(old, version)
+            )
     gone = known.keys() - {version.id for version in after.versions}
     return [
         *events,
@@ -305,6 +314,15 @@ def differences(before: Service, after: Service, now: float) -> list[Event]:
             if v.id in gone
         ),
     ]
+
+
+def _scaled(old: Version, version: Version) -> Iterator[str]:
+    if old.capacity != version.capacity:
+        yield f"{version.name} shall have {version.capacity} % of its capacity"
+    least, most = version.present or (0, WHOLE)
+    begins_whole = old.present is None and least == WHOLE
+    if least == most and version.present != old.present and not begins_whole:
+        yield f"{version.name} has {least} % of its capacity"
 
 
 def _router_news(before: Service, after: Service) -> str:

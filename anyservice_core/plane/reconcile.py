@@ -33,7 +33,7 @@ from anyservice_core.plane.lifecycle import (
     allowed,
 )
 from anyservice_core.plane.rolling import roll
-from anyservice_core.plane.runs import Run, ends, starts
+from anyservice_core.plane.runs import Run, ends, scales, starts
 from anyservice_core.plane.sight import SETTLE_S, Options, Sight
 from anyservice_core.plane.state import Routing, Service, Slot, Version
 
@@ -42,7 +42,7 @@ __all__ = ["Options", "Sight", "Step", "step"]
 
 @dataclass(frozen=True)
 class Step:
-    """The next value, and the hosts to start and to stop; both lists may name what is done already.
+    """The next value, and the hosts to start, to scale and to stop; each list may name what is done already.
 
     Whoever starts one notes that in the service (``runs.begun``).
     """
@@ -50,6 +50,7 @@ class Step:
     service: Service
     start: tuple[Run, ...] = ()
     stop: tuple[Run, ...] = ()
+    scale: tuple[Run, ...] = ()
 
 
 def step(service: Service, sight: Sight, now: float, options: Options) -> Step:
@@ -62,7 +63,7 @@ def step(service: Service, sight: Sight, now: float, options: Options) -> Step:
     service = _dated(service, before, now)
     start = tuple(run for v in service.versions for run in starts(v, sight, now))
     stop = tuple(run for v in service.versions for run in ends(v, sight, now, options))
-    return Step(service, start, stop)
+    return Step(service, start, stop, tuple(run for v in service.versions for run in scales(v, sight)))
 
 
 # ── versions ────────────────────────────────────────────────────────────────
@@ -95,7 +96,11 @@ def _follow(version: Version, sight: Sight, now: float, options: Options) -> Ver
     ):  # it was started by a plane that did not live to say so
         version = version.replace(starts=1)
     if host.state is EngineState.STARTING or (host.state is EngineState.GONE and version.starts == 0):
-        return version if version.host_state is host.state else version.replace(host_state=host.state)
+        return (
+            version
+            if version.host_state is host.state
+            else version.replace(host_state=host.state, present=None)
+        )
     event = _EVENTS[host.state]
     if event is VersionEvent.LOST and version.failed:
         event = VersionEvent.FAIL if version.state is not V.SYSTEM_FAILURE else VersionEvent.BROKEN
@@ -106,11 +111,18 @@ def _follow(version: Version, sight: Sight, now: float, options: Options) -> Ver
         state=advance(VERSION, version.state, in_place.seen_as(version, event), what=version.name),
         host_state=host.state,
         address=host.address,
+        present=_present(version, host),
         message=_message(version, host, event),
         failed=event is VersionEvent.FAIL or (broken and not version.served),
         served=version.served or well,
         starts=1 if well and _steady(version, now, options) else version.starts,
     )
+
+
+def _present(version: Version, host: Observed) -> tuple[int, int] | None:
+    """Give the capacity that is there; of a host that is ill and says nothing of it, what was there."""
+    silent = host.capacity is None and host.state is EngineState.UNHEALTHY
+    return version.present if silent else host.capacity
 
 
 def _steady(version: Version, now: float, options: Options) -> bool:

@@ -11,17 +11,18 @@ it, the canary becomes primary. The plane rolls back, with the reason as the ser
 The last two wait while that would end all service: the canary answers and the primary does not. A split that
 is meant to stay (``several``) has no limit.
 
-``max_surge_percent`` has no meaning here. It bounds how much more capacity there may be than the service has
-while versions change, and a version on this plane has one host that is there as a whole or not at all: with
-less than one beside the old there is no new version to send traffic to. So each runs with all that it asks
-for, and events and checklist say so where less than 100 was asked for.
+With a ``max_surge_percent`` below 100 the weight moves in steps, as far as both versions have the capacity
+(``capacity``); a rung is held from when its weight was reached. A rollback that is asked for with one goes back in
+the same way, unless the canary does not answer or is not well, or it takes longer than ``rollout_limit_s``. All
+others, the plane's own among them, take the traffic from the canary at once.
 """
 
 from __future__ import annotations
 
 from anyservice_core.models.enums import ServiceState as S
 from anyservice_core.models.enums import ServiceVersionState as V
-from anyservice_core.plane.changes import retire, roll_back
+from anyservice_core.plane.capacity import WHOLE, alone, pace, room
+from anyservice_core.plane.changes import bears, retire, roll_back
 from anyservice_core.plane.lifecycle import SERVICE, ServiceEvent, advance
 from anyservice_core.plane.sight import Options, Sight
 from anyservice_core.plane.state import Rollout, Service, Version
@@ -33,7 +34,7 @@ def roll(service: Service, sight: Sight, now: float, options: Options) -> Servic
     """Take a step of the rollout under way, if there is one."""
     canary, rollout = service.canary, service.rollout
     if service.state is S.ROLLING_BACK:
-        return _restored(service)
+        return _restored(service) if rollout is None else _give_back(service, rollout, sight, now, options)
     if service.state is not S.ROLLING_OUT or canary is None or rollout is None:
         return service
     if why := _hopeless(service, canary, rollout, now, options):
@@ -41,8 +42,7 @@ def roll(service: Service, sight: Sight, now: float, options: Options) -> Servic
     if canary.weight == 100 and sight.routed and canary.state is V.RUNNING:
         return _promote(service, now)
     rollout = _climb(service, canary, rollout, now, options)
-    serving = canary.ready and canary.state in {V.RUNNING, V.UNHEALTHY}
-    return _weigh(service.replace(rollout=rollout), rollout.percent if serving else 0)
+    return _move(service.replace(rollout=rollout), canary, rollout, sight, now)
 
 
 def _hopeless(
@@ -70,14 +70,37 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
 
 
-def _weigh(service: Service, percent: int) -> Service:
-    """Put this share of the traffic on the canary, the rest on the primary."""
-    canary = service.canary
-    if canary is None:
-        return service.replace(primary=service.primary.replace(weight=100))
+def _move(service: Service, canary: Version, rollout: Rollout, sight: Sight, now: float) -> Service:
+    """Move traffic and capacity towards the percent that the canary shall have, as far as may be by now."""
+    primary = service.primary
+    leaving = sum(version.side.taken for version in service.retiring if version.state is not V.TERMINATED)
+    if canary.ready and canary.state in {V.RUNNING, V.UNHEALTHY}:
+        split = pace(
+            primary.side,
+            canary.side,
+            weight=canary.weight,
+            goal=rollout.percent,
+            surge=rollout.surge,
+            obeyed=sight.routed,
+            leaving=leaving,
+        )
+    else:
+        split = alone(rollout.percent, rollout.surge, leaving)
+    if room(rollout.surge) is not None and canary.weight != split.weight == rollout.percent:
+        rollout = rollout.replace(since=now)
     return service.replace(
-        primary=service.primary.replace(weight=100 - percent), canary=canary.replace(weight=percent)
+        rollout=rollout,
+        primary=primary.replace(weight=100 - split.weight, capacity=split.primary),
+        canary=canary.replace(weight=split.weight, capacity=split.canary),
     )
+
+
+def _give_back(service: Service, rollout: Rollout, sight: Sight, now: float, options: Options) -> Service:
+    """Go on with a rollback in steps, to its end: at once where the canary cannot bear any traffic or time is up."""
+    late = 0 < options.rollout_limit_s <= now - rollout.since
+    if service.canary is None or not bears(service.canary) or late:
+        return roll_back(service, now)
+    return _move(service, service.canary, rollout, sight, now)
 
 
 def _climb(service: Service, canary: Version, rollout: Rollout, now: float, options: Options) -> Rollout:
@@ -98,7 +121,7 @@ def _promote(service: Service, now: float) -> Service:
         return service
     return service.replace(
         state=advance(SERVICE, service.state, ServiceEvent.PROMOTED, what=service.name),
-        primary=service.canary,
+        primary=service.canary.replace(capacity=WHOLE),
         canary=None,
         rollout=None,
         retiring=(*service.retiring, retire(service.primary, now)),

@@ -8,22 +8,27 @@ from typing import Any
 
 from anyservice_core.models.enums import ServiceVersionState as V
 from anyservice_core.plane import in_place
+from anyservice_core.plane.capacity import WHOLE
 from anyservice_core.plane.engines.base import EngineState
 from anyservice_core.plane.sight import Options, Sight
 from anyservice_core.plane.state import Service, Version
 
-__all__ = ["Run", "begun", "cannot_start", "ends", "starts"]
+__all__ = ["Run", "begun", "cannot_start", "ends", "scales", "starts"]
 
 _STARTABLE = frozenset({V.STARTING, V.UNHEALTHY, V.UPDATING, V.SYSTEM_FAILURE})
 
 
 @dataclass(frozen=True)
 class Run:
-    """A host: its id, its engine's name and what it shall run, which does not matter for one to stop."""
+    """A host: its id, its engine's name, what it shall run and how much of it.
+
+    What does not matter for one to stop; for one to scale, only how much.
+    """
 
     host: str
     engine: str
     spec: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    capacity: int = WHOLE
 
 
 def starts(version: Version, sight: Sight, now: float) -> Iterator[Run]:
@@ -32,9 +37,20 @@ def starts(version: Version, sight: Sight, now: float) -> Iterator[Run]:
         return
     lost = sight.host(version).state is EngineState.GONE
     if lost and not version.failed and now >= version.start_after:
-        yield Run(version.host, version.engine, version.spec)
+        yield Run(version.host, version.engine, version.spec, version.capacity)
     if version.update and in_place.wants_start(version, sight, now):
-        yield Run(version.host_of(version.update.generation), version.engine, version.update.spec)
+        coming = version.host_of(version.update.generation)
+        yield Run(coming, version.engine, version.update.spec, version.capacity)
+
+
+def scales(version: Version, sight: Sight) -> Iterator[Run]:
+    """Give the hosts that have another capacity than they shall have."""
+    if version.state in {V.TERMINATING, V.TERMINATED}:
+        return
+    for host in version.hosts:
+        there = sight.of(host).capacity
+        if there is not None and set(there) != {version.capacity}:
+            yield Run(host, version.engine, capacity=version.capacity)
 
 
 def begun(service: Service, host: str, now: float) -> Service:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
+from anyservice_core.plane.capacity import WHOLE, Side
 from anyservice_core.plane.engines.base import EngineState, host_id
 
 __all__ = ["Leaving", "Rollout", "Routing", "Service", "Slot", "Update", "Version"]
@@ -58,7 +59,9 @@ class Version(_Value):
     ``host_state`` what its host was last seen to be. ``starts`` counts the starts of its host since it
     last ran for a while; ``served`` says that it once was well, ``failed`` that it will not come up by
     itself, and ``message`` why. ``generation`` grows by one or more with each update in place; ``update``
-    is the one under way or the last one, if it failed.
+    is the one under way or the last one, if it failed. ``capacity`` is the percent of its replicas that it
+    shall have, and ``present`` the least and the most that it was last seen to have; ``None`` where its engine
+    cannot tell (``capacity``).
     """
 
     id: str
@@ -81,6 +84,8 @@ class Version(_Value):
     generation: int = 1
     update: Update | None = None
     leaving: tuple[Leaving, ...] = ()
+    capacity: int = WHOLE
+    present: tuple[int, int] | None = None
 
     @property
     def ready(self) -> bool:
@@ -101,6 +106,11 @@ class Version(_Value):
         return host_id(self.id, generation)
 
     @property
+    def side(self) -> Side:
+        """Its capacity: wanted, and there."""
+        return Side(self.capacity, self.present)
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """Every host that may run for it: the one that serves, the one that shall, those that did."""
         coming = (self.update.generation,) if self.update else ()
@@ -112,8 +122,9 @@ class Rollout(_Value):
     """A change of version under way: how much of the traffic the canary shall have.
 
     ``automatic`` rollouts climb the platform's ladder by themselves; held ones stay at ``percent``.
-    ``since`` is when it came to its present percent; ``surge``: the ``max_surge_percent`` asked for.
-    ``lasting`` ones are meant to stay as they are, so no limit ends them.
+    ``since`` is when it came to its present percent; ``surge``: the ``max_surge_percent`` asked for, which paces
+    it (``capacity``). ``lasting`` ones are meant to stay as they are, so no limit ends them. A service that is
+    ROLLING_BACK has one while the traffic goes back in steps.
     """
 
     percent: int

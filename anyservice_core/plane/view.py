@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from anyservice_core.models.enums import ServiceState
 from anyservice_core.models.wire import ServiceWire, VersionWire
+from anyservice_core.plane.capacity import WHOLE
 from anyservice_core.plane.catalog import CREATOR
 from anyservice_core.plane.checklist import checklist, moment
 from anyservice_core.plane.state import Rollout, Service, Version
@@ -68,4 +69,5 @@ def show_version(version: Version, target: int = 0) -> VersionWire:
         build_id=spec["build_id"],
         compute_config_id=spec["compute_config_id"],
         connection_ids=spec.get("connection_ids") or [],
+        global_target_capacity=version.capacity if version.capacity < WHOLE else None,
     )

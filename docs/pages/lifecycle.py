@@ -7,14 +7,18 @@ from enum import StrEnum
 from html import escape
 from typing import Any, Final, NamedTuple
 
-from anyservice_core.plane import in_place, lifecycle, rolling
+from anyservice_core.plane import capacity, in_place, lifecycle, rolling
 from pages.words import GENERATED, prose, table
 
 __all__ = ["page", "picture"]
 
 Table = Mapping[StrEnum, Mapping[StrEnum, StrEnum]]
 _TABLES: Final[Mapping[str, Any]] = {"A service": lifecycle.SERVICE, "A version": lifecycle.VERSION}
-_ROOMS: Final = {"How a rollout goes on": rolling, "How new code comes without a new version": in_place}
+_ROOMS: Final = {
+    "How a rollout goes on": rolling,
+    "How much of a version runs meanwhile": capacity,
+    "How new code comes without a new version": in_place,
+}
 _WIDTH, _LEFT, _RIGHT, _BOX, _HIGH, _STEP = 1000, 40, 560, 190, 40, 62
 _COLOURS: Final = {
     "RUNNING": "#15803d",

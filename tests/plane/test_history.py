@@ -119,16 +119,53 @@ def test_what_is_wrong_is_loud(http, plane, service):
     assert loud == ["RUNNING -> UNHEALTHY", "v1 UNHEALTHY: health check failed"]
 
 
-@pytest.mark.parametrize(("percent", "told"), [(50, 1), (0, 1), (100, 0), (None, 0)])
-def test_what_a_surge_means_here_is_said(http, plane, service, percent, told):
-    """Less than full extra capacity is not possible with whole hosts: events and checklist say so."""
-    asked = {} if percent is None else {"max_surge_percent": percent}
+def test_a_surge_is_told_step_by_step(http, plane, service):
+    """Checklist, versions and events say how much of either version runs, and what it is on its way to."""
+    asked = {"canary_percent": 40, "max_surge_percent": 25}
+    apply(http, version="v2", ray_serve_config=served("main:two"), **asked)
+    plane.advance(6)
+    plane.advance(1)
+    assert items(http, service)["SERVICE", None]["message"] == (
+        "held at 40 %; max_surge_percent 25: v1 at 75 % with 75 to 100 % of its capacity, on its way to 75 %,"
+        " v2 at 25 % with 25 % of its capacity"
+    )
+    shown = http.get(service).json()["result"]
+    assert [version["global_target_capacity"] for version in shown["versions"]] == [75, 25]
+    plane.advance(10)
+    assert items(http, service)["SERVICE", None]["message"] == (
+        "held at 40 %; max_surge_percent 25: v1 at 60 % with 60 % of its capacity,"
+        " v2 at 40 % with 40 % of its capacity"
+    )
+    told = events(http, service, message="capacity", ascending_order=True)["results"]
+    assert [event["message"] for event in told] == [
+        "v2 has 25 % of its capacity",
+        "v1 shall have 75 % of its capacity",
+        "v1 has 75 % of its capacity",
+        "v2 shall have 40 % of its capacity",
+        "v2 has 40 % of its capacity",
+        "v1 shall have 60 % of its capacity",
+        "v1 has 60 % of its capacity",
+    ]
+    assert {event["origin"] for event in told} == {"SERVICE_VERSION"}
+    assert http.post(f"{service}/rollback", json={"max_surge_percent": 5}).status_code == 200
+    assert items(http, service)["SERVICE", None]["message"] == (
+        "going back in steps; max_surge_percent 5, taken as 10: v1 at 60 % with 60 % of its capacity,"
+        " v2 at 40 % with 40 % of its capacity"
+    )
+    plane.advance(60)
+    shown = http.get(service).json()["result"]
+    assert (shown["current_state"], shown["primary_version"]["global_target_capacity"]) == ("RUNNING", None)
+
+
+@pytest.mark.parametrize("asked", [{}, {"max_surge_percent": 100}])
+def test_room_for_two_versions_is_no_news(http, plane, service, asked):
+    """Where both run with all that they ask for, nothing of capacity is told."""
     apply(http, version="v2", canary_percent=10, ray_serve_config=served("main:two"), **asked)
     plane.advance(10)
-    assert len(events(http, service, message="max_surge_percent")["results"]) == told
-    assert ("max_surge_percent" in items(http, service)["SERVICE", None]["message"]) == bool(told)
-    assert http.post(f"{service}/rollback", json=asked).status_code == 200
-    assert len(events(http, service, message="max_surge_percent")["results"]) == 2 * told
+    assert items(http, service)["SERVICE", None]["message"] == "held at 10 %"
+    assert events(http, service, message="capacity")["results"] == []
+    versions = http.get(service).json()["result"]["versions"]
+    assert [version["global_target_capacity"] for version in versions] == [None, None]
 
 
 def test_a_surge_beyond_all_is_refused(http, plane, service):

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from anyservice_core.models.enums import ServiceState as S
 from anyservice_core.models.enums import ServiceVersionState as V
+from anyservice_core.plane.capacity import LEAST, room
 from anyservice_core.plane.state import Service, Version
 from tests.plane.api import body, served
 from tests.plane.universe import Universe
@@ -21,6 +22,7 @@ LONG = int(os.environ.get("LIFECYCLE_EXAMPLES", "0"))
 NAMES = ("one", "two")
 some_percent = st.one_of(st.none(), st.integers(0, 100))
 seldom = st.sampled_from((False, False, True))
+surges = st.sampled_from((None, None, 100, 0, 10, 25, 60))
 quality = st.sampled_from(("good", "good", "broken", "slow"))
 
 
@@ -33,6 +35,9 @@ class Lifecycle(RuleBasedStateMachine):
         self.universe = Universe(Path(self.folder.name))
         self.number = 0
         self.ever_ill: set[str] = set()
+        self.rooms: dict[
+            str, int
+        ] = {}  # by canary: the most that any surge has let it take beside the primary
         self.ask("PUT", "/apply", body(name="one", ray_serve_config=served(self.code("good"))))
         self.universe.settle(15)
 
@@ -68,24 +73,25 @@ class Lifecycle(RuleBasedStateMachine):
         getattr(self.universe.hosts, kind, set()).add(code)
         return code
 
-    @rule(name=st.sampled_from(NAMES), percent=some_percent, kind=quality, named=st.booleans())
-    def deploy(self, name, percent, kind, named) -> None:
+    @rule(name=st.sampled_from(NAMES), percent=some_percent, kind=quality, named=st.booleans(), surge=surges)
+    def deploy(self, name, percent, kind, named, surge) -> None:
         code = self.code(kind)
         version = {"version": code.partition(":")[2]} if named else {}
-        asked = body(name=name, ray_serve_config=served(code), canary_percent=percent, **version)
+        how = {"canary_percent": percent, "max_surge_percent": surge}
+        asked = body(name=name, ray_serve_config=served(code), **how, **version)
         self.ask("PUT", "/apply", asked)
 
     def canaries(self) -> list[Service]:
         return [service for service in self.services() if service.state is S.ROLLING_OUT and service.canary]
 
     @precondition(lambda self: self.canaries())
-    @rule(data=st.data(), percent=some_percent)
-    def deploy_again(self, data, percent) -> None:
+    @rule(data=st.data(), percent=some_percent, surge=surges)
+    def deploy_again(self, data, percent, surge) -> None:
         """The canary's own configuration once more: its weight moves."""
         service = data.draw(st.sampled_from(self.canaries()))
         config = service.canary.wanted["ray_serve_config"]
         asked = {"ray_serve_config": config, "version": service.canary.name, "canary_percent": percent}
-        self.ask("PUT", "/apply", body(name=service.name, **asked))
+        self.ask("PUT", "/apply", body(name=service.name, max_surge_percent=surge, **asked))
 
     @rule(name=st.sampled_from(NAMES), kind=quality)
     def update_in_place(self, name, kind) -> None:
@@ -100,9 +106,10 @@ class Lifecycle(RuleBasedStateMachine):
         self.ask("PUT", f"/{service.id}/update_weights", {"versions": weights})
 
     @precondition(lambda self: self.canaries())
-    @rule(data=st.data())
-    def roll_back(self, data) -> None:
-        self.ask("POST", f"/{data.draw(st.sampled_from(self.canaries())).id}/rollback", {})
+    @rule(data=st.data(), surge=surges)
+    def roll_back(self, data, surge) -> None:
+        path = f"/{data.draw(st.sampled_from(self.canaries())).id}/rollback"
+        self.ask("POST", path, {"max_surge_percent": surge})
 
     @precondition(lambda self: self.services())
     @rule(data=st.data(), verb=st.sampled_from(("rollback", "restart", "archive", "update_weights")))
@@ -194,6 +201,23 @@ class Lifecycle(RuleBasedStateMachine):
                 assert service.canary is None
 
     @invariant()
+    def capacity_keeps_to_the_surge(self) -> None:
+        for service in self.services():
+            canary, rollout = service.canary, service.rollout
+            if canary is None or rollout is None:
+                if service.goal_state is S.RUNNING:
+                    assert service.primary.capacity == 100
+                continue
+            free = room(rollout.surge)
+            most = max(self.rooms.get(canary.id, 0), 100 if free is None else free)
+            self.rooms[canary.id] = most
+            assert service.primary.capacity >= service.primary.weight
+            assert canary.capacity >= canary.weight
+            assert service.primary.capacity + canary.capacity <= 100 + most
+            taken = self.universe.hosts.taken
+            assert taken(service.primary.host) + taken(canary.host) <= 100 + most
+
+    @invariant()
     def names_are_unique(self) -> None:
         names = [service.name for service in self.services() if not service.archived]
         assert len(names) == len(set(names))
@@ -232,12 +256,22 @@ class Lifecycle(RuleBasedStateMachine):
             assert not service.rollout.automatic
             assert service.canary.weight == service.rollout.percent
             assert service.canary.state is V.RUNNING
+            self.has_its_share(service, service.rollout.percent)
         if service.state is S.RUNNING:
             assert service.primary.state is V.RUNNING
+            assert self.universe.hosts.capacity(service.primary.host) == (100, 100)
         for version in service.versions:
             if version.address:
                 seat = seats[f"{service.id}/{version.slot}"]
                 assert (seat.address, seat.weight, seat.ready) == (version.address, version.weight, True)
+
+    def has_its_share(self, service: Service, percent: int) -> None:
+        paced = room(service.rollout.surge) is not None
+        for version, share in ((service.primary, 100 - percent), (service.canary, percent)):
+            wanted = max(LEAST, share) if paced else 100
+            assert version.capacity == wanted
+            if version.state is V.RUNNING:
+                assert self.universe.hosts.capacity(version.host) == (wanted, wanted)
 
     def serves_or_says_why(self, service: Service, version: Version) -> None:
         hosts = self.universe.hosts

@@ -65,6 +65,7 @@ class Hosts:
     """An engine on paper: what it started is here whoever asks, and a host that died is known until it is stopped.
 
     Code in ``broken`` does not come up, code in ``slow`` takes twenty seconds; ``deaths`` counts those that died.
+    A host that is scaled has its new capacity ``scale_s`` later, and until then something in between.
     """
 
     clock: Callable[[], float]
@@ -79,6 +80,10 @@ class Hosts:
     slow: set[str] = field(default_factory=set)
     deaths: Counter[str] = field(default_factory=Counter)
     ports: dict[str, int] = field(default_factory=dict)
+    scale_s: float = 1.5
+    scaled: dict[str, tuple[int, int, int, float]] = field(
+        default_factory=dict
+    )  # least, most, goal, and since when
 
     def check(self) -> None:
         return
@@ -91,7 +96,23 @@ class Hosts:
             self.code[host] = spec.applications[0]["import_path"]
             self.dead.discard(host)
             self.ill.discard(host)
+            self.scaled[host] = (spec.capacity, spec.capacity, spec.capacity, 0.0)
         self.fuse("started")
+
+    def scale(self, host: str, percent: int) -> None:
+        self.fuse("scale")
+        if host in self.born and self.scaled[host][2] != percent:
+            least, most = self.capacity(host)
+            self.scaled[host] = (min(least, percent), max(most, percent), percent, self.clock())
+        self.fuse("scaled")
+
+    def capacity(self, host: str) -> tuple[int, int]:
+        least, most, goal, asked_at = self.scaled[host]
+        return (goal, goal) if self.clock() - asked_at >= self.scale_s else (least, most)
+
+    def taken(self, host: str) -> int:
+        """The most that it may have of its replicas now."""
+        return max(self.capacity(host)) if host in self.running() else 0
 
     def observe(self, host: str) -> Observed:
         if host not in self.born:
@@ -103,7 +124,8 @@ class Hosts:
         if self.clock() - self.born[host] < (20.0 if self.code[host] in self.slow else 1.0):
             return Observed(EngineState.STARTING, message="importing")
         state = EngineState.UNHEALTHY if host in self.ill else EngineState.RUNNING
-        return Observed(state, self.address(host), "ill" if host in self.ill else "")
+        message = "ill" if host in self.ill else ""
+        return Observed(state, self.address(host), message, capacity=self.capacity(host))
 
     def stop(self, host: str) -> None:
         self.fuse("stop")

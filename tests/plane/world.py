@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from anyservice_core.models.wire import ApplyService
@@ -45,7 +45,8 @@ class World:
     """Hosts and router as the step sees them; ``tick`` carries its commands out.
 
     What is ``broken``, by a version's name or by its import path, fails to start; what is ``slow`` goes
-    on starting until it is no longer in there. Each host that starts has an address of its own.
+    on starting until it is no longer in there. Each host that starts has an address of its own. One whose
+    capacity shall change has it ``late`` ticks later.
     """
 
     options: Options = field(default_factory=lambda: Options(ladder_hold_s=2.0, drain_s=10.0))
@@ -57,6 +58,11 @@ class World:
     routed: bool = True
     service: Service | None = None
     started: list[str] = field(default_factory=list)
+    late: int = 0
+    scaling: dict[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # to which percent, and in how many ticks
+    scaled: list[tuple[str, int]] = field(default_factory=list)
     _ports: Any = field(default_factory=lambda: itertools.count(9000))
 
     def deploy(self, *args: Any, **kwargs: Any) -> Service:
@@ -67,6 +73,7 @@ class World:
     def tick(self, times: int = 1) -> Service:
         for _ in range(times):
             self.now += 0.5
+            self._scale()
             assert self.service is not None
             taken = step(
                 self.service,
@@ -81,6 +88,11 @@ class World:
                 self.service = begun(self.service, run.host, self.now)
             for run in taken.stop:
                 self.hosts[run.host] = Observed(EngineState.GONE)
+            for run in taken.scale:
+                if self.scaling.get(run.host, (None, 0))[0] != run.capacity:
+                    self.scaling[run.host] = (run.capacity, self.late)
+                    self.scaled.append((run.host, run.capacity))
+                    self._between(run)
         assert self.service is not None
         return self.service
 
@@ -90,7 +102,24 @@ class World:
             return Observed(EngineState.FAILED, None, "no module named 'main'")
         if named & self.slow:
             return Observed(EngineState.STARTING, None, "importing")
-        return Observed(EngineState.RUNNING, ("127.0.0.1", next(self._ports)))
+        return Observed(
+            EngineState.RUNNING, ("127.0.0.1", next(self._ports)), capacity=(run.capacity, run.capacity)
+        )
+
+    def _between(self, run: Run) -> None:
+        """Let a host have anything between what it had and what it shall have."""
+        if there := self.hosts[run.host].capacity:
+            between = (min(*there, run.capacity), max(*there, run.capacity))
+            self.hosts[run.host] = replace(self.hosts[run.host], capacity=between)
+
+    def _scale(self) -> None:
+        for host, (percent, left) in list(self.scaling.items()):
+            if left:
+                self.scaling[host] = (percent, left - 1)
+                continue
+            del self.scaling[host]
+            if self.hosts[host].capacity is not None:
+                self.hosts[host] = replace(self.hosts[host], capacity=(percent, percent))
 
     def _named(self, run: Run) -> set[str]:
         assert self.service is not None

@@ -86,6 +86,7 @@ class Board:
             "role": _role(service, version),
             "state": version.state,
             "weight": version.weight,
+            "capacity": version.side.ready,
             "message": version.message,
             "engine": version.engine,
             "created_at": version.created_at,

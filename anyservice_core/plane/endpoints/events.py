@@ -22,6 +22,7 @@ _ORIGINS: Final = {
     "router": "ALB",
     "version": "SERVICE_VERSION",
     "weight": "SERVICE_VERSION",
+    "capacity": "SERVICE_VERSION",
     "fail": "CLUSTER",
 }
 _LOUD: Final = {"UNHEALTHY": "ERROR", "SYSTEM_FAILURE": "ERROR", "ROLLING_BACK": "WARNING"}

@@ -10,7 +10,6 @@ from anyservice_core.plane import catalog, listing
 from anyservice_core.plane.applications import check_deploy
 from anyservice_core.plane.bundles import bundles_of
 from anyservice_core.plane.changes import archive, check_delete, deploy, roll_back, terminate
-from anyservice_core.plane.checklist import SURGE
 from anyservice_core.plane.desk import Desk
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes, page
 from anyservice_core.plane.several import Several, in_order
@@ -109,15 +108,8 @@ def _deploy(desk: Desk, wanted: ApplyService, *, lasting: bool = False) -> Servi
     newest = service.canary or service.primary
     how = " in place" if wanted.rollout_strategy == "IN_PLACE" else _percent(wanted)
     desk.store.note(Event(service.id, now, "deploy", f"deploy {newest.name}{how}", newest.id))
-    _note_surge(desk, service.id, wanted.max_surge_percent)
     _note_image(desk, service.id, wanted.build_id)
     return service
-
-
-def _note_surge(desk: Desk, service_id: str, percent: int | None) -> None:
-    """Say what asking for less than full extra capacity does on this plane: nothing."""
-    if percent not in {None, 100}:
-        desk.store.note(Event(service_id, desk.clock(), "note", SURGE.format(percent=percent)))
 
 
 def _note_image(desk: Desk, service_id: str, build_id: str) -> None:
@@ -128,7 +120,12 @@ def _note_image(desk: Desk, service_id: str, build_id: str) -> None:
 
 
 def _percent(wanted: ApplyService) -> str:
-    return "" if wanted.canary_percent is None else f" at {wanted.canary_percent} %"
+    percent = "" if wanted.canary_percent is None else f" at {wanted.canary_percent} %"
+    return (
+        percent
+        if wanted.max_surge_percent is None
+        else f"{percent}, max_surge_percent {wanted.max_surge_percent}"
+    )
 
 
 def _check_apply(desk: Desk, wanted: ApplyService) -> None:
@@ -160,9 +157,8 @@ def _check_apply(desk: Desk, wanted: ApplyService) -> None:
 )
 def _rollback(desk: Desk, request: ApiRequest, service: str) -> Any:
     """Take the canary of a rollout back."""
-    changed = desk.change(service, lambda s: roll_back(s, desk.clock()), "roll back")
-    _note_surge(desk, changed.id, request.body.max_surge_percent)
-    return show(changed)
+    surge = request.body.max_surge_percent
+    return show(desk.change(service, lambda s: roll_back(s, desk.clock(), surge=surge), "roll back"))
 
 
 @routes.on(

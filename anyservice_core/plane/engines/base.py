@@ -36,7 +36,8 @@ class VersionSpec:
 
     ``version_id`` is a host's id: that of a version, or of a further generation of it (``host_id``).
     Environment variables in it may be secret, so no application shows in ``repr``. ``cpus`` is how many its
-    compute config writes out; ``None``, as many as the engine sees fit.
+    compute config writes out; ``None``, as many as the engine sees fit. ``capacity`` is the percent of its
+    replicas to start with.
     """
 
     version_id: str
@@ -47,6 +48,7 @@ class VersionSpec:
     tracing_config: Mapping[str, Any] | None = None
     external_storage: Mapping[str, Any] | None = None  # a Redis for the state of a cluster
     cpus: int | None = None
+    capacity: int = 100
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -72,13 +74,16 @@ class Observed:
 
     If its ``grpc_options`` name anything to answer with, it answers gRPC at the port after that.
 
-    ``under_way`` counts the requests that it is answering, if it can tell.
+    ``under_way`` counts the requests that it is answering, if it can tell. ``capacity`` is the percent of its
+    replicas that it has: the least and the most, which differ while it scales. ``None``: it has no parts, and is
+    there as a whole.
     """
 
     state: EngineState
     address: tuple[str, int] | None = None
     message: str = ""
     under_way: int | None = None
+    capacity: tuple[int, int] | None = None
 
 
 class Engine(Protocol):
@@ -105,6 +110,13 @@ class Engine(Protocol):
     def observe(self, version_id: str) -> Observed:
         """Say how a version is doing. Never raises; ``GONE`` when nothing runs."""
         ...
+
+    def scale(self, version_id: str, percent: int) -> None:
+        """Let a version have this percent of its replicas, and at least one of each kind; return at once.
+
+        Does nothing if that was asked for already, if nothing runs, or if a version has no parts here. All
+        generations of a version have the same.
+        """
 
     def stop(self, version_id: str) -> None:
         """Ask a version to stop and return at once; insist a little more on each later call."""

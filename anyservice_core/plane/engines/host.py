@@ -58,6 +58,7 @@ class Host:
         self._said_at = time.monotonic()
         self.stale_after_s = math.inf  # a host that polls sets it: then old news is bad news
         self.under_way: Callable[[], int | None] = lambda: None  # how many requests it is answering
+        self.capacity: tuple[int, int] | None = None  # the percent of its replicas: the least and the most
         self.stopping = threading.Event()
 
     def listen(self) -> None:
@@ -76,7 +77,7 @@ class Host:
         if age_s > self.stale_after_s:
             now = Observed(EngineState.UNHEALTHY, now.address, f"its last check has hung for {age_s:.0f} s")
         known = {"state": now.state, "address": now.address, "message": now.message}
-        return {**known, "under_way": self.under_way()}
+        return {**known, "under_way": self.under_way(), "capacity": self.capacity}
 
     def stop(self) -> Mapping[str, Any]:
         """Begin to end, once: Ray takes our handler away while it shuts down, and a second signal would cut that short."""

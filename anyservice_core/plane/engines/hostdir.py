@@ -5,6 +5,7 @@
     ready.json     the address, written by the host when it first serves
     failed.json    why it will not come up; written by the host, or by the engine for a hang
     stopping.json  when it was first asked to stop
+    capacity.json  the percent of its replicas that it shall have by now; until there is one, what the spec says
     host.log       what the host and the user's code print; the only file that outlives a stop
     ray-logs       a link to the logs of the cluster's own processes, replicas among them
 
@@ -62,7 +63,7 @@ class HostDir:
     def clear(self) -> None:
         """Forget the host; its log stays."""
         (self.path / "ray-logs").unlink(missing_ok=True)
-        for name in ("variables-*", "failed*", "ready*", "stopping", "spec*", "host"):
+        for name in ("variables-*", "failed*", "ready*", "stopping", "capacity", "spec*", "host"):
             for path in self.path.glob(f"{name}.json"):  # host last: until then it is known
                 path.unlink(missing_ok=True)
 

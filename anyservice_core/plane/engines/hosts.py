@@ -103,6 +103,9 @@ class HostEngine:
             host.write_once("stopping", {"at": time.time()})
             self._bury(host, session, version_id)
 
+    def scale(self, version_id: str, percent: int) -> None:
+        """Do nothing: what is one process is there as a whole."""
+
     def known(self) -> set[str]:
         with contextlib.suppress(OSError):
             return {path.name for path in self._hosts.iterdir() if self._is_mine(HostDir(path))}
@@ -239,8 +242,14 @@ def _ask(host: HostDir) -> Observed | None:
     if answer is None or "state" not in answer:
         return None
     state = EngineState(answer["state"])
-    under_way = answer.get("under_way")
-    return Observed(state, _address(answer.get("address")), str(answer.get("message", "")), under_way)
+    capacity = answer.get("capacity")
+    return Observed(
+        state,
+        _address(answer.get("address")),
+        str(answer.get("message", "")),
+        answer.get("under_way"),
+        (int(capacity[0]), int(capacity[1])) if capacity else None,
+    )
 
 
 def _insist(host: HostDir, session: Session, kill_after_s: float) -> None:

@@ -16,6 +16,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,11 @@ class RayEngine(HostEngine):
         else:
             super().start(spec)
 
+    def scale(self, version_id: str, percent: int) -> None:
+        host = self._dir(version_id)
+        if _lives(host) and (host.read("capacity") or {}).get("percent") != percent:
+            host.write("capacity", {"percent": percent})
+
     def stop(self, version_id: str) -> None:
         host = self._dir(version_id)
         if set(host.generations()) - {host.generation}:
@@ -83,7 +89,7 @@ class RayEngine(HostEngine):
         others = host.generations()
         if others and host.generation not in others:
             return Observed(EngineState.GONE, message="nothing runs")
-        return super()._observe(version_id)
+        return _about_to_scale(super()._observe(version_id), host)
 
     def _dir(self, version_id: str) -> HostDir:
         name, generation = split_host_id(version_id)
@@ -133,6 +139,15 @@ def _lives(host: HostDir) -> bool:
     """Whether there is a cluster that takes another generation."""
     session = session_of(host)
     return session is not None and session.leader_alive() and host.read("stopping") is None
+
+
+def _about_to_scale(observed: Observed, host: HostDir) -> Observed:
+    """Count what the host was asked for as well, which it may not know yet."""
+    asked = (host.read("capacity") or {}).get("percent")
+    if observed.capacity is None or asked is None:
+        return observed
+    least, most = observed.capacity
+    return replace(observed, capacity=(min(least, asked), max(most, asked)))
 
 
 def _is_my_folder(path: Path) -> bool:

@@ -88,12 +88,19 @@ def _launcher(variables: Path, py_executable: str | None) -> str:
     return f"{shlex.join(words)} {py_executable or shlex.quote(sys.executable)}"
 
 
-def validated(apps: Sequence[Mapping[str, Any]]) -> Any:
-    """Let Serve refuse what it does not take before anything is started."""
+def validated(apps: Sequence[Mapping[str, Any]], capacity: int = 100) -> Any:
+    """Let Serve refuse what it does not take before anything is started.
+
+    With less ``capacity`` than 100 percent, each deployment has that share of its replicas, rounded and at least
+    one; the bounds between which others scale by themselves shrink alike.
+    """
     from ray.serve.schema import ServeDeploySchema
 
+    config = {"applications": list(apps)}
     try:
-        return ServeDeploySchema.model_validate({"applications": list(apps)})
+        return ServeDeploySchema.model_validate(
+            config | ({"target_capacity": capacity} if capacity < 100 else {})
+        )
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         raise PlaneError(f"Ray Serve does not take these applications: {'; '.join(faults)}") from None

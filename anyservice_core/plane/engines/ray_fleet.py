@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 from .base import EngineState
 from .ray_status import AppReport, overall
 
-__all__ = ["AppSet", "Fleet", "at_rest", "configuration", "look", "standing", "want"]
+__all__ = ["AppSet", "Fleet", "at_rest", "configuration", "look", "settled", "standing", "want"]
 
 PLAIN, MARK = "", "~"
 
@@ -214,6 +214,15 @@ def standing(fleet: Fleet, generation: int) -> tuple[EngineState, str]:
 def at_rest(fleet: Fleet) -> bool:
     """Say whether nothing is about to change by itself."""
     return fleet.confirmed and all(one.served and one.state is EngineState.RUNNING for one in fleet.sets)
+
+
+def settled(fleet: Fleet, reports: Mapping[str, AppReport]) -> bool:
+    """Say whether every application has the replicas that it was last told to have, and no others any more.
+
+    Serve calls one RUNNING only then: from the moment that it is told otherwise it is DEPLOYING.
+    """
+    names = {name for one in fleet.sets for name in one.names}
+    return bool(names) and all(name in reports and reports[name].status == "RUNNING" for name in names)
 
 
 def _name(app: App) -> str:

@@ -22,7 +22,7 @@ from .base import EngineState, VersionSpec
 from .essence import essence
 from .host import Host
 from .ray_config import Variables, applications, validated
-from .ray_fleet import Fleet, at_rest, configuration, look, standing, want
+from .ray_fleet import Fleet, at_rest, configuration, look, settled, standing, want
 from .ray_status import AppReport
 from .surroundings import requirements_of, route_prefixes, shared_variables
 
@@ -72,6 +72,7 @@ class Watch:
         self._failed: dict[int, str] = {}
         self._fleet = Fleet()
         self._deployed: list[dict[str, Any]] = []
+        self._capacity = 0  # what Serve was told with them
         self._silent = 0
 
     def forever(self) -> None:
@@ -79,7 +80,8 @@ class Watch:
         polled_at = 0.0
         while True:
             changed = self._want() or self._deploy()
-            if changed or not at_rest(self._fleet) or time.monotonic() - polled_at > POLL_AT_REST_S:
+            resting = at_rest(self._fleet) and self._host.capacity == (self._capacity, self._capacity)
+            if changed or not resting or time.monotonic() - polled_at > POLL_AT_REST_S:
                 polled_at = time.monotonic()
                 self._poll()
             time.sleep(TICK_S)
@@ -117,18 +119,24 @@ class Watch:
         """Let Serve have the applications that the fleet shall have; say whether they are others than before."""
         prepared = {n: apps for n, apps in list(self._prepared.items()) if n in self._known}
         self._fleet = want(self._fleet, prepared)
-        apps = configuration(self._fleet)
-        if apps == self._deployed:
+        apps, capacity = configuration(self._fleet), self._wanted_capacity()
+        if (apps, capacity) == (self._deployed, self._capacity):
             return False
+        if known := self._host.capacity:
+            self._host.capacity = (min(*known, capacity), max(*known, capacity))
         try:
-            self._client.deploy_apps(validated(apps))
+            self._client.deploy_apps(validated(apps, capacity))
         except Exception as error:
             if not self._deployed:
                 raise
             self._miss(error)
             return False
-        self._deployed = apps
+        self._deployed, self._capacity = apps, capacity
         return True
+
+    def _wanted_capacity(self) -> int:
+        told = self._host.folder.read("capacity") or {}
+        return int(told.get("percent", self._host.spec.capacity))
 
     # ── what there is ──
 
@@ -141,6 +149,8 @@ class Watch:
             return
         self._silent = 0
         self._fleet, hopeless = look(self._fleet, reports, routes)
+        if settled(self._fleet, reports):
+            self._host.capacity = (self._capacity, self._capacity)
         for generation, why in hopeless.items():
             self._give_up(generation, why)
         self._want()  # one that was asked for just now may mend what failed

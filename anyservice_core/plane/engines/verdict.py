@@ -59,6 +59,6 @@ def _silent(seen: Seen) -> Observed:
         return seen.last or Observed(EngineState.STARTING, message="starting its host")
     if seen.silent_s < SILENCE_S:
         return seen.last or Observed(EngineState.RUNNING, seen.address)
-    return Observed(
-        EngineState.UNHEALTHY, seen.address, f"its host has not answered for {seen.silent_s:.0f} s"
-    )
+    message = f"its host has not answered for {seen.silent_s:.0f} s"
+    capacity = seen.last.capacity if seen.last else None
+    return Observed(EngineState.UNHEALTHY, seen.address, message, capacity=capacity)

@@ -124,6 +124,7 @@ def test_a_folder_cleared_has_nothing_of_any_generation(folder: HostDir) -> None
         for name in ("spec", "ready", "failed"):
             folder.of(number).write(name, {})
         folder.write(f"variables-{number}-0", {})
+    folder.write("capacity", {"percent": 40})
     folder.write("host", {})
     folder.log.touch()
     folder.clear()
@@ -172,3 +173,30 @@ def test_an_actor_of_serve_that_dies_while_it_starts_is_nobody_s_fault() -> None
         raise ActorDiedError
     with pytest.raises(ValueError, match="as it is"), serves():
         raise ValueError("as it is")
+
+
+def test_capacity_is_asked_for_in_writing(engine: RayEngine, host: Host, folder: HostDir) -> None:
+    """The host finds the last word in its folder, whichever generation it was said of, and says what there is."""
+    assert (engine.observe("v1").capacity, folder.read("capacity")) == (None, None)
+    host.capacity = (100, 100)
+    engine.start(VersionSpec("v1.2", ()))
+    engine.scale("v1", 40)
+    engine.scale("v1.2", 70)
+    assert folder.read("capacity") == {"percent": 70}
+    assert engine.observe("v1").capacity == (70, 100)  # the host has not read it yet, and may at any moment
+    host.capacity = (70, 70)
+    assert engine.observe("v1").capacity == (70, 70)
+
+
+def test_what_is_asked_for_twice_is_written_once(engine: RayEngine, host: Host, folder: HostDir) -> None:
+    """A plane that waits for a capacity asks again at every tick."""
+    engine.scale("v1", 40)
+    (folder.path / "capacity.json").chmod(0o400)  # a file that is written anew has 0600
+    engine.scale("v1", 40)
+    assert stat.S_IMODE((folder.path / "capacity.json").stat().st_mode) == 0o400
+
+
+def test_what_does_not_run_has_no_capacity(engine: RayEngine, home: Path) -> None:
+    """There is nothing to scale, and no file that a later host would take for its own."""
+    engine.scale("v1", 40)
+    assert not (home / "state/hosts/v1").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines import RayEngine, VersionSpec, with_variables
-from anyservice_core.plane.engines.ray_config import Variables, applications
+from anyservice_core.plane.engines.ray_config import Variables, applications, validated
 
 
 def config(
@@ -127,3 +127,12 @@ def test_without_ray_nothing_is_started(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(PlaneError, match=r"pip install 'anyservice\[local\]', or use --engine process"):
         engine.start(VersionSpec("v", ()))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray's own models
+@pytest.mark.parametrize(("capacity", "told"), [(100, None), (25, 25), (1, 1)])
+def test_less_than_all_is_told_to_serve(capacity: int, told: int | None) -> None:
+    """A part of a version is Serve's target capacity; of a whole one, Serve is told nothing of it."""
+    pytest.importorskip("ray")
+    deployed = validated([{"name": "a", "import_path": "m:app"}], capacity)
+    assert deployed.target_capacity == told

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from anyservice_core.plane.engines.base import EngineState
-from anyservice_core.plane.engines.ray_fleet import Fleet, at_rest, configuration, look, standing, want
+from anyservice_core.plane.engines.ray_fleet import (
+    Fleet,
+    at_rest,
+    configuration,
+    look,
+    settled,
+    standing,
+    want,
+)
 from anyservice_core.plane.engines.ray_status import AppReport
 
 ONE = ("app",)
@@ -317,3 +325,20 @@ def test_mapping_is_what_it_says() -> None:
     assert configuration(fleet)[0]["route_prefix"] is None
     fleet, _ = look(fleet, {"job": AppReport("RUNNING")}, {})
     assert standing(fleet, 1)[0] is EngineState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("front", "back", "whole"),
+    [
+        ("RUNNING", "RUNNING", True),
+        ("RUNNING", "DEPLOYING", False),
+        ("UNHEALTHY", "RUNNING", False),
+        ("", "RUNNING", False),
+    ],
+)
+def test_a_capacity_is_there_when_every_application_says_so(front, back, whole):
+    """While Serve adds or ends replicas of any application it is DEPLOYING, and what was there before counts."""
+    fleet = want(Fleet(), {1: apps(1, TWO)})
+    reports = {name: AppReport(status) for name, status in (("front", front), ("back", back)) if status}
+    assert settled(fleet, reports) is whole
+    assert not settled(Fleet(), reports)

@@ -27,13 +27,16 @@ function head(service) {
   return [
     el("nav", { "aria-label": "Way back" }, el("a", { id: "all", href: "/" }, "‹ All services")),
     el("h1", {}, named(service.name)),
-    el("p", {}, state(service.state), rollout ? ` ${rollout.automatic ? "climbing by itself" : "held"} at ${rollout.percent} %` : ""),
+    el("p", {}, state(service.state), rollout ? ` ${course(service)}` : ""),
     el("p", { class: "faint" }, el("code", {}, service.query_url), ` · ${service.id}`),
     tags.length ? el("ul", { class: "tags", "aria-label": "Tags" }, tags) : null,
     service.error_message ? el("p", { class: "fault" }, el("strong", {}, "Error: "), service.error_message) : null,
     buttons(service),
   ].filter(Boolean);
 }
+
+const course = ({ state: now, rollout }) =>
+  now === "ROLLING_BACK" ? "in steps" : `${rollout.automatic ? "climbing by itself" : "held"} at ${rollout.percent} %`;
 
 function buttons(service) {
   const canary = service.versions.find((v) => v.role === "canary");
@@ -51,7 +54,7 @@ const COLUMNS = {
   Version: (v, service) => el("span", {}, legend(service, [v], false), el("span", { class: "faint" }, ` ${ROLES[v.role]}`)),
   Since: (v) => when(v.created_at),
   State: (v) => state(v.state),
-  Weight: (v) => `${v.weight} %`,
+  Weight: (v) => el("span", {}, `${v.weight} %`, v.capacity < 100 ? el("span", { class: "faint" }, ` with ${v.capacity} % of its capacity`) : ""),
   Requests: (v) => rate(v.rps),
   Errors: (v) => (v.error_rps ? el("span", { class: "bad" }, `⚠ ${rate(v.error_rps)}`) : rate(v.error_rps)),
   "Requests in all": (v) => number.format(v.requests),
