@@ -77,7 +77,7 @@ class FakeEngine:
         if version_id in self.faults:
             return replace(self.faults[version_id], capacity=self.capacity(version_id))
         if self.clock() - self.started[version_id] < self.start_s:
-            return Observed(EngineState.STARTING)
+            return Observed(EngineState.STARTING, capacity=self.capacity(version_id))
         return Observed(EngineState.RUNNING, ("127.0.0.1", 1), capacity=self.capacity(version_id))
 
     def capacity(self, version_id: str) -> tuple[int, int]:

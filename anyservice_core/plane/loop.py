@@ -319,10 +319,15 @@ def differences(before: Service, after: Service, now: float) -> list[Event]:
 def _scaled(old: Version, version: Version) -> Iterator[str]:
     if old.capacity != version.capacity:
         yield f"{version.name} shall have {version.capacity} % of its capacity"
+    there, before = _serving(version), _serving(old)
+    if there not in {None, before} and (before is not None or there != WHOLE):
+        yield f"{version.name} has {there} % of its capacity"
+
+
+def _serving(version: Version) -> int | None:
+    """Give the capacity that a version which answers has settled at."""
     least, most = version.present or (0, WHOLE)
-    begins_whole = old.present is None and least == WHOLE
-    if least == most and version.present != old.present and not begins_whole:
-        yield f"{version.name} has {least} % of its capacity"
+    return least if version.address and least == most else None
 
 
 def _router_news(before: Service, after: Service) -> str:

@@ -96,11 +96,7 @@ def _follow(version: Version, sight: Sight, now: float, options: Options) -> Ver
     ):  # it was started by a plane that did not live to say so
         version = version.replace(starts=1)
     if host.state is EngineState.STARTING or (host.state is EngineState.GONE and version.starts == 0):
-        return (
-            version
-            if version.host_state is host.state
-            else version.replace(host_state=host.state, present=None)
-        )
+        return version.replace(host_state=host.state, present=host.capacity)
     event = _EVENTS[host.state]
     if event is VersionEvent.LOST and version.failed:
         event = VersionEvent.FAIL if version.state is not V.SYSTEM_FAILURE else VersionEvent.BROKEN

@@ -121,7 +121,8 @@ class RolloutPlan(Part):
     ``canary10percent30minutes`` a whole ladder. Empty: promote at once. ``bake``: of the steps that have
     none of their own. ``promotion``: a person must say yes before 100. ``windows``: when it may start, advance
     and promote. ``progress_deadline``: how long one change of weight may take, bakes and gates not counted.
-    ``max_surge_percent``: excess capacity while updating.
+    ``max_surge_percent``: excess capacity while updating, and while a canary is taken back: below 100, its traffic
+    goes back no faster than there is capacity for it.
 
     ``on_failure``: what to do when the canary failed. ``on_inconclusive``: when the bake is over and the numbers
     do not say enough; ``promote`` goes on as if they had. ``on_error``: when it could not be measured, the bake

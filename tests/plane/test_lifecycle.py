@@ -38,6 +38,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.rooms: dict[
             str, int
         ] = {}  # by canary: the most that any surge has let it take beside the primary
+        self.universe.watch = self.capacity_keeps_to_the_surge
         self.ask("PUT", "/apply", body(name="one", ray_serve_config=served(self.code("good"))))
         self.universe.settle(15)
 

@@ -112,7 +112,8 @@ class Hosts:
 
     def taken(self, host: str) -> int:
         """The most that it may have of its replicas now."""
-        return max(self.capacity(host)) if host in self.running() else 0
+        runs = host in self.running() and self.code[host] not in self.broken
+        return max(self.capacity(host)) if runs else 0
 
     def observe(self, host: str) -> Observed:
         if host not in self.born:
@@ -122,7 +123,7 @@ class Hosts:
         if self.code[host] in self.broken:
             return Observed(EngineState.FAILED, message="no module named 'main'")
         if self.clock() - self.born[host] < (20.0 if self.code[host] in self.slow else 1.0):
-            return Observed(EngineState.STARTING, message="importing")
+            return Observed(EngineState.STARTING, message="importing", capacity=self.capacity(host))
         state = EngineState.UNHEALTHY if host in self.ill else EngineState.RUNNING
         message = "ill" if host in self.ill else ""
         return Observed(state, self.address(host), message, capacity=self.capacity(host))
@@ -298,6 +299,7 @@ class Universe:
         self.proxy = Proxy()
         self.hosts.pull = self.proxy.pull
         self.disk_full = False
+        self.watch: Callable[[], None] = lambda: None  # called after every tick
         self.restarts = -1
         self.start()
 
@@ -354,6 +356,7 @@ class Universe:
                 self.kill()
             except sqlite3.DatabaseError:
                 assert self.disk_full  # the daemon says so, and the next tick starts from what is there
+            self.watch()
 
     def settle(self, seconds: float = 300.0) -> None:
         """Let no fault come from now on, heal what can be healed, and wait: long where nothing moves.

@@ -101,7 +101,7 @@ class World:
         if named & self.broken:
             return Observed(EngineState.FAILED, None, "no module named 'main'")
         if named & self.slow:
-            return Observed(EngineState.STARTING, None, "importing")
+            return Observed(EngineState.STARTING, None, "importing", capacity=(run.capacity, run.capacity))
         return Observed(
             EngineState.RUNNING, ("127.0.0.1", next(self._ports)), capacity=(run.capacity, run.capacity)
         )
@@ -129,7 +129,8 @@ class World:
 
     def come_up(self, host: str) -> None:
         """Let a host that is starting answer."""
-        self.hosts[host] = Observed(EngineState.RUNNING, ("127.0.0.1", next(self._ports)))
+        address = ("127.0.0.1", next(self._ports))
+        self.hosts[host] = Observed(EngineState.RUNNING, address, capacity=self.hosts[host].capacity)
 
     def lose(self, host: str) -> None:
         self.hosts[host] = Observed(EngineState.GONE)

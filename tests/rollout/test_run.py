@@ -110,6 +110,25 @@ def test_a_version_that_errs_is_taken_back_with_its_numbers(stage: Any) -> None:
     assert json.dumps(report)
 
 
+def test_a_surge_paces_every_step_and_is_no_drift(stage: Any) -> None:
+    """Weights on the way to a step are not those that were asked for, and nobody else moved them."""
+    stage.first()
+    assert stage.run(plan={"max_surge_percent": 20}).outcome is Outcome.SUCCEEDED
+    service = stage.plane.service("rec")
+    told = [event.message for event in stage.plane.store.events(service.id, limit=100)]
+    shall = [f"{stage.version()} shall have {percent} % of its capacity" for percent in (30, 50, 70, 100)]
+    assert [message for message in told if message in shall] == shall
+    assert service.primary.capacity == 100
+
+
+def test_a_surge_paces_the_way_back_too(stage: Any) -> None:
+    """A plan that leaves no room for two versions takes a bad one back as the good one's capacity comes."""
+    stage.first()
+    stage.plane.send_traffic(100, errors={stage.version(): 0.2})
+    stage.fails(RolledBackError, plan={"steps": [40], "max_surge_percent": 20})
+    assert (stage.primary, stage.canary) == (stage.version(1), None)
+
+
 def test_a_condemned_build_is_not_tried_again_unless_forced(stage: Any) -> None:
     """A nightly schedule does not hurt users with the same build every night."""
     stage.first()

@@ -75,8 +75,8 @@ class Observed:
     If its ``grpc_options`` name anything to answer with, it answers gRPC at the port after that.
 
     ``under_way`` counts the requests that it is answering, if it can tell. ``capacity`` is the percent of its
-    replicas that it has: the least and the most, which differ while it scales. ``None``: it has no parts, and is
-    there as a whole.
+    replicas that it has, or will have when it is up: the least and the most, which differ while it scales.
+    ``None``: it has no parts, and is there as a whole, or nobody knows.
     """
 
     state: EngineState

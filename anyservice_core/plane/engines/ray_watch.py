@@ -74,6 +74,7 @@ class Watch:
         self._deployed: list[dict[str, Any]] = []
         self._capacity = 0  # what Serve was told with them
         self._silent = 0
+        host.capacity = (self._wanted_capacity(),) * 2
 
     def forever(self) -> None:
         self._host.stale_after_s = STALE_S
