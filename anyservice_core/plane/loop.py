@@ -319,8 +319,9 @@ def differences(before: Service, after: Service, now: float) -> list[Event]:
 def _scaled(old: Version, version: Version) -> Iterator[str]:
     if old.capacity != version.capacity:
         yield f"{version.name} shall have {version.capacity} % of its capacity"
-    there, before = _serving(version), _serving(old)
-    if there not in {None, before} and (before is not None or there != WHOLE):
+    there = _serving(version)
+    begins_whole = there == WHOLE and not (old.address and old.present)
+    if there not in {None, _serving(old)} and not begins_whole:
         yield f"{version.name} has {there} % of its capacity"
 
 

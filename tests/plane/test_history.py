@@ -155,6 +155,7 @@ def test_a_surge_is_told_step_by_step(http, plane, service):
     plane.advance(60)
     shown = http.get(service).json()["result"]
     assert (shown["current_state"], shown["primary_version"]["global_target_capacity"]) == ("RUNNING", None)
+    assert events(http, service, message="v1 has 100 % of its capacity")["results"]
 
 
 @pytest.mark.parametrize("asked", [{}, {"max_surge_percent": 100}])
