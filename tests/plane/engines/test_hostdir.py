@@ -62,6 +62,7 @@ def test_old_news_is_bad_news_where_a_host_polls(tmp_path: Path) -> None:
         "address": ("127.0.0.1", 8000),
         "message": "",
         "under_way": None,
+        "capacity": None,
     }
     host.stale_after_s = -math.inf
     assert host.status()["state"] is EngineState.UNHEALTHY
