@@ -11,16 +11,16 @@ A service that somebody changed meanwhile is left for the next tick, which comes
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from anyservice_core.errors import AnyserviceError, NotFoundError, PlaneError, RejectedError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.plane.bundles import Bundles, bundles_of
-from anyservice_core.plane.capacity import WHOLE
 from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_id
 from anyservice_core.plane.machine import cpus_of, this_machine
+from anyservice_core.plane.news import differences
 from anyservice_core.plane.reconcile import Options, Sight, Step, step
 from anyservice_core.plane.registry import Registry
 from anyservice_core.plane.router import Beyond, Route, Server, Slot, SlotCounters
@@ -279,61 +279,3 @@ def _keep_alive_s(version: Version) -> int | None:
 def _has_grpc(version: Version) -> bool:
     options = version.spec["ray_serve_config"].get("grpc_options") or {}
     return bool(options.get("grpc_servicer_functions"))
-
-
-def differences(before: Service, after: Service, now: float) -> list[Event]:
-    """Put what changed in a step into words, for the record."""
-    events = []
-    if before.state is not after.state:
-        message = f"{before.state} -> {after.state}"
-        if after.error_message and after.error_message != before.error_message:
-            message += f": {after.error_message}"
-        events.append(Event(after.id, now, "state", message))
-    if fault := _router_news(before, after):
-        events.append(Event(after.id, now, "router", fault))
-    known = {version.id: version for version in before.versions}
-    for version in after.versions:
-        old = known.get(version.id)
-        if old is None or old.state is not version.state:
-            why = f": {version.message}" if version.message else ""
-            events.append(Event(after.id, now, "version", f"{version.name} {version.state}{why}", version.id))
-        if old is not None and old.generation != version.generation:
-            events.append(Event(after.id, now, "update", f"{version.name} runs its new code", version.id))
-        if old is not None and old.weight != version.weight:
-            events.append(Event(after.id, now, "weight", f"{version.name} at {version.weight} %", version.id))
-        if old is not None:
-            events.extend(
-                Event(after.id, now, "capacity", told, version.id) for told in _scaled(old, version)
-            )
-    gone = known.keys() - {version.id for version in after.versions}
-    return [
-        *events,
-        *(
-            Event(after.id, now, "version", f"{v.name} TERMINATED", v.id)
-            for v in before.versions
-            if v.id in gone
-        ),
-    ]
-
-
-def _scaled(old: Version, version: Version) -> Iterator[str]:
-    if old.capacity != version.capacity:
-        yield f"{version.name} shall have {version.capacity} % of its capacity"
-    there = _serving(version)
-    begins_whole = there == WHOLE and not (old.address and old.present)
-    if there not in {None, _serving(old)} and not begins_whole:
-        yield f"{version.name} has {there} % of its capacity"
-
-
-def _serving(version: Version) -> int | None:
-    """Give the capacity that a version which answers has settled at."""
-    least, most = version.present or (0, WHOLE)
-    return least if version.address and least == most else None
-
-
-def _router_news(before: Service, after: Service) -> str:
-    was = before.routing.fault if before.routing else ""
-    fault = after.routing.fault if after.routing else ""
-    if was == fault:
-        return ""
-    return f"the router does not obey: {fault}" if fault else "the router obeys again"
