@@ -16,14 +16,13 @@ from typing import Final, NamedTuple
 
 from anyservice_core.rollout.actions import Action, Pause, PauseKind, Rollback, Wait
 from anyservice_core.rollout.duration import format_duration
-from anyservice_core.rollout.journal import Journal
+from anyservice_core.rollout.journal import END, Journal
 from anyservice_core.rollout.orders import PROMOTION
 from anyservice_core.rollout.plan import Approval, OnTimeout, RolloutPlan
 from anyservice_core.rollout.windows import Move, closed
 
 __all__ = ["END", "PAUSED", "asked", "at_start", "at_step"]
 
-END: Final = "end"  # of a part: who runs the next one goes on from here
 PAUSED: Final = "pause"
 
 

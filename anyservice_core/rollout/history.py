@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from anyservice_core.rollout.events import Event, Kind
+from anyservice_core.rollout.journal import END
 from anyservice_core.rollout.report import Outcome, Phase, RolloutReport
 
 __all__ = ["History", "Measured", "Span", "history", "plain"]
@@ -171,17 +172,21 @@ def _held(told: Sequence[Event], end: float) -> Iterator[Span]:
             continue
         if since is not None:
             yield Span(since.at, event.at, since.message)
-        since = event if event.kind is Kind.WAITING and event.data.get("gate") else None
+        since = event if _is_held(event) else None
     if since is not None:
         yield Span(since.at, end, since.message)
+
+
+def _is_held(event: Event) -> bool:
+    """Whether a gate holds it; at the end of a part nobody does, the next one only has to begin."""
+    return event.kind is Kind.WAITING and event.data.get("gate") not in {None, "", END}
 
 
 def _signs(told: Sequence[Event]) -> Iterator[Event]:
     """Of troubles in a row, the first."""
     before: Kind | None = None
     for event in told:
-        gate = event.kind is Kind.WAITING and event.data.get("gate")
-        if (event.kind in _SIGNS or gate) and not event.kind is before is Kind.TROUBLE:
+        if (event.kind in _SIGNS or _is_held(event)) and not event.kind is before is Kind.TROUBLE:
             yield event
         before = event.kind if event.kind is not Kind.MEASURED else before
 

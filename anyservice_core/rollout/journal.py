@@ -26,12 +26,14 @@ from anyservice_core.rollout.plan import RolloutPlan
 from anyservice_core.rollout.report import Outcome, Phase, StepReport, Verdict
 from anyservice_core.rollout.tally import Tally
 
-__all__ = ["LOOKS", "MAX_GAP_S", "Journal"]
+__all__ = ["END", "LOOKS", "MAX_GAP_S", "Journal"]
 
 # A strange sight must last this many looks before anything is done about it.
 LOOKS = 3
 # The longest pause between two looks that still counts as watched, unless the poll interval is longer.
 MAX_GAP_S = 60.0
+# The gate at the end of a part: who runs the next one goes on from here. It keeps nobody waiting.
+END = "end"
 _HISTORY = 120
 _ORDERS = 100
 
@@ -82,7 +84,7 @@ class Journal(BaseModel):
         """Take in what was just seen: the clocks, the present step, and whose versions these are."""
         gap = max(seen.at - self.looked_at, 0.0) if self.looked_at is not None else 0.0
         known = self._recognise(seen)
-        held = known.held_s + gap if known.gate is not None else known.held_s
+        held = known.held_s + gap if known.gate not in {None, END} else known.held_s
         ticked = known.replace(held_s=held)._tick(plan, seen, min(gap, max_gap_s))  # noqa: SLF001
         return ticked.replace(looked_at=seen.at)
 

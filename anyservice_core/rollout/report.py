@@ -74,7 +74,7 @@ class Verdict(_Part):
 class StepReport(_Part):
     """One weight that the canary was held at.
 
-    ``seen_at`` is seconds since the epoch; ``baked_s`` how long it was watched, ``held_s`` how long gates held it.
+    ``seen_at`` is seconds since the epoch; ``baked_s`` how long it was watched, ``held_s`` how long people and windows held it.
     """
 
     weight: int

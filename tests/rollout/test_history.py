@@ -75,6 +75,19 @@ def test_a_gate_holds_until_something_moves_or_another_wait_begins() -> None:
     ]
 
 
+def test_between_two_parts_nobody_holds_it() -> None:
+    """A part that is over waits for nobody: no time is drawn as held, and no mark stands for it."""
+    told = [
+        event(Kind.WAITING, 100, 5, "approval", gate="5"),
+        event(Kind.WAITING, 200, 5, "this part is over", gate="end"),
+        event(Kind.STARTED, 260, 5),
+    ]
+    known = history(report(), told)
+    assert [(span.start - T, span.end - T) for span in known.held] == [(100, 200)]
+    assert [(span.start - T, span.end - T) for span in known.away] == [(200, 260)]
+    assert [sign.message for sign in known.signs] == ["approval"]
+
+
 def test_between_two_runs_nobody_watched() -> None:
     """The time before a rollout was started again is told apart."""
     told = [

@@ -55,6 +55,13 @@ def test_a_new_weight_begins_with_an_empty_account() -> None:
     assert (memory.weight, memory.baked_s, memory.tallies) == (25, 0, {})
 
 
+@pytest.mark.parametrize(("gate", "held_s"), [("5", 30), ("window:advance", 30), ("pause", 30), ("end", 0)])
+def test_time_behind_a_gate_is_held_but_for_the_pause_between_two_parts(gate: str, held_s: float) -> None:
+    """People and windows hold it; the next part only has to begin."""
+    memory = looked(seen(0, 5), seen(60, 5)).at_gate(gate, 60)
+    assert looked(seen(90, 5), start=memory).held_s == held_s
+
+
 def test_an_absence_is_not_time() -> None:
     """A day between two looks counts for a minute."""
     assert looked(seen(0, 5), seen(86_400, 5)).baked_s == MAX_GAP_S
