@@ -162,14 +162,17 @@ class _Setup:
         return self.base.host in _HERE and isinstance(what, Request) and _is_inner(what)
 
     def hint(self, what: Request | Upload, *, refused: bool = False) -> str | None:
-        if not self.is_here(what):
+        if not isinstance(what, Request) or not _is_inner(what):
             return None
+        host = self.settings.host
         if refused:
             return (
-                f"Nothing listens at {self.settings.host}. `anyservice plane up` starts a plane, "
+                f"Nothing listens at {host}. `anyservice plane up` starts a plane, "
                 "`anyservice plane status` tells of it."
             )
-        return f"Is the plane at {self.settings.host} up? `anyservice plane status` tells."
+        if self.base.host in _HERE:
+            return f"Is the plane at {host} up? `anyservice plane status` tells."
+        return f"Is {host} the control plane that is meant, and can this machine reach it?"
 
 
 def _is_inner(request: Request) -> bool:
