@@ -15,6 +15,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Stats
 
 from anyservice_core.rollout.events import Event, Kind
+from anyservice_core.rollout.gates import END
 
 __all__ = ["count"]
 
@@ -24,6 +25,7 @@ _COUNTED = {
     Kind.ROLLING_BACK: "rollbacks",
     Kind.WAITING: "waits",
 }
+_NO_WAIT = {None, END}  # of a group: its next task only has to begin
 
 
 def count(event: Any) -> None:
@@ -31,7 +33,7 @@ def count(event: Any) -> None:
     if not isinstance(event, Event):
         return
     tags = {"service": event.service}
-    if event.kind in _COUNTED and (event.kind is not Kind.WAITING or event.data.get("gate")):
+    if event.kind in _COUNTED and (event.kind is not Kind.WAITING or event.data.get("gate") not in _NO_WAIT):
         Stats.incr(f"anyservice.rollout.{_COUNTED[event.kind]}", tags=tags)
     if event.kind is Kind.FINISHED:
         ended = {**tags, "outcome": str(event.data.get("outcome"))}

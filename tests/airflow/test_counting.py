@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider import counting
 from airflow_provider.lineage import output_of
 from airflow_provider.operators import DeployOperator, RolloutOperator
+from anyservice_core.rollout import Event, Kind
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(30)]
 
@@ -54,6 +55,14 @@ def test_a_rollout_is_counted_step_by_step(airflow, serving, config, stats):
         "anyservice.rollout.finished": 1,
     }
     assert stats.times["anyservice.rollout.duration/succeeded"] > 120
+
+
+def test_a_wait_is_counted_where_somebody_is_waited_for(stats):
+    """For people and windows; not for a server, nor for the next task of a group."""
+    for gate in ("10", "window:advance", "end", None):
+        counting.count(Event(Kind.WAITING, "recommender", "v2", 10, "held", 0.0, {"gate": gate}))
+
+    assert stats.counts == {"anyservice.rollout.waits": 2}
 
 
 def test_the_output_of_a_task_is_the_service_on_its_plane(airflow, serving, config, monkeypatch):
