@@ -22,7 +22,10 @@ from uuid import UUID
 
 import orjson
 from prefect import runtime
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
 
+from anyservice_core import ConfigError
 from anyservice_core.rollout.orders import Order, OrderKind
 from anyservice_core.rollout.questions import OpenQuestion, Question
 from prefect_tasks.forms import Answer, Form
@@ -48,11 +51,28 @@ def order(
     """Give an order to the rollout of a flow run: ``approve``, ``promote``, ``promote-full``, ``pause``, ``resume``, ``abort``.
 
     It is taken in within ten seconds, once. ``gate`` is what an approval is about: a step's weight or ``promotion``;
-    left out, it is the gate that holds the rollout then. Raises ``ValueError`` for an order of another name.
+    left out, it is the gate that holds the rollout then. Raises ``ValueError`` for an order of another name, and
+    ``ConfigError`` where nobody would take it in: the run is over, or there is none.
     """
     given = Order(kind=OrderKind(kind), at=_now(), by=by, reason=reason, gate=gate)
-    line().create_flow_run_input(UUID(str(flow_run_id)), f"{_MAIL}{given.id}", given.model_dump_json())
+    line().create_flow_run_input(_under_way(flow_run_id), f"{_MAIL}{given.id}", given.model_dump_json())
     return given
+
+
+def _under_way(flow_run_id: UUID | str) -> UUID:
+    try:
+        run: FlowRun = line().read_flow_run(UUID(str(flow_run_id)))
+    except (ValueError, ObjectNotFound):
+        raise ConfigError(
+            f"flow_run_id: there is no flow run {str(flow_run_id)!r}.",
+            hint="Its id is in the address of its page; `prefect flow-run ls` lists all.",
+        ) from None
+    if run.state is not None and run.state.is_final():
+        raise ConfigError(
+            f"flow_run_id: {run.name!r} is over ({run.state.name}), so nobody takes an order.",
+            hint="A canary that is left is taken back with `anyservice rollback`.",
+        )
+    return run.id
 
 
 class Desk:

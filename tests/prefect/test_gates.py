@@ -12,7 +12,15 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_runs import resume_flow_run
 from pydantic import PrivateAttr
 
-from anyservice_core import AsyncClient, Client, RolledBackError, RolloutPlan, RolloutReport, ServiceConfig
+from anyservice_core import (
+    AsyncClient,
+    Client,
+    ConfigError,
+    RolledBackError,
+    RolloutPlan,
+    RolloutReport,
+    ServiceConfig,
+)
 from anyservice_core.testing import FakePlane
 from prefect_tasks import AnyserviceCredentials, aio, gates, order, progressive_deploy
 
@@ -211,6 +219,24 @@ def test_an_order_reaches_a_rollout_that_asks_nothing(
         progressive_deploy(config("v2"), plan, watched(person))
     (kept,) = RolloutReport.model_validate(caught.value.report).orders
     assert (kept.kind, kept.by) == ("abort", "ben")
+
+
+@pytest.mark.parametrize("run_id", ["00000000-0000-0000-0000-000000000000", "rollout recommender"])
+def test_an_order_to_no_run_is_refused(run_id: str) -> None:
+    """A wrong id is told to the one who gives the order, who may be in a hurry."""
+    with pytest.raises(ConfigError, match=f"no flow run '{run_id}'"):
+        order(run_id, "abort")
+
+
+def test_an_order_to_a_run_that_is_over_is_refused() -> None:
+    """Nobody would take it in; the way back is another then."""
+
+    @flow(name="a rollout", flow_run_name="the one before")
+    def over() -> str:
+        return str(runtime.flow_run.id)
+
+    with pytest.raises(ConfigError, match=r"'the one before' is over \(Completed\).*anyservice rollback"):
+        order(over(), "abort")
 
 
 def test_an_order_of_no_name_is_refused() -> None:
