@@ -6,7 +6,7 @@ look them up by.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from prefect import flow, runtime
 from prefect.states import Completed, Failed
@@ -40,6 +40,11 @@ def _fields_by(parse: Callable[[Any], object]) -> BeforeValidator:
 ConfigInput: TypeAlias = Annotated[str | Path | ServiceConfig, _fields_by(ServiceConfig.parse)]
 PlanInput: TypeAlias = Annotated[str | Path | RolloutPlan, _fields_by(RolloutPlan.parse)]
 CredentialsInput: TypeAlias = str | AnyserviceCredentials | None
+
+
+_AGAIN: Final = (
+    "The service is as it was left: run this again when the control plane answers, and it goes on from there."
+)
 
 
 def _run_name() -> str:
@@ -85,7 +90,8 @@ def progressive_deploy(
     except AnyserviceError as error:
         # As a state, not raised through the engine: the reason is in its text, a traceback would only bury it.
         # Whoever calls the flow still gets the error raised; as does the process of a worker, which logs it.
-        return Failed(message=str(error), data=error.with_traceback(None))  # type: ignore[return-value]
+        said = f"{error} {_AGAIN}" if error.retryable else str(error)
+        return Failed(message=said, data=error.with_traceback(None))  # type: ignore[return-value]
     if isinstance(report, HeldError):
         suspend(report)
     return report

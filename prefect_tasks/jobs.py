@@ -12,7 +12,7 @@ from pydantic import Field
 from anyservice_core import AnyserviceError, RolloutError, RolloutPlan, RolloutReport, ServiceConfig
 from anyservice_core.operations.relay import Relay
 from prefect_tasks.blocks import DOCS, LOGO, AnyserviceCredentials
-from prefect_tasks.naming import service_name
+from prefect_tasks.naming import checked, service_name
 from prefect_tasks.pairs import Ask, aanswer, answer
 from prefect_tasks.watching import RolloutWatch
 
@@ -73,7 +73,7 @@ class RolloutRun(JobRun[RolloutReport]):
 
     def __init__(self, block: ServiceRollout) -> None:
         self._block = block
-        self._watch = RolloutWatch(service_name(block.config))
+        self._watch = RolloutWatch(checked(block.config, block.plan))
         self._relay: Relay | None = None
         self._report: RolloutReport | None = None
         self._error: RolloutError | None = None

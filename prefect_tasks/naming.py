@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 from anyservice_core import AnyserviceError, RolloutPlan, ServiceConfig
 from prefect_tasks.reporting import slug
 
-__all__ = ["Config", "Plan", "journal_key", "lock_name", "resource_id", "service_name"]
+__all__ = ["Config", "Plan", "checked", "journal_key", "lock_name", "resource_id", "service_name"]
 
 Config: TypeAlias = ServiceConfig | Mapping[str, Any] | str | Path
 Plan: TypeAlias = RolloutPlan | Mapping[str, Any] | str | Path
@@ -22,6 +22,12 @@ def service_name(config: object) -> str:
         return ServiceConfig.parse(cast("Config", config)).name or "service"
     except (AnyserviceError, OSError):
         return str(config) if isinstance(config, str | Path) else "service"
+
+
+def checked(config: Config, plan: Plan) -> str:
+    """The name of the service to roll out. Raises ``ConfigError`` for what cannot be rolled out, before Prefect keeps a slot for it."""
+    RolloutPlan.parse(plan)
+    return ServiceConfig.parse(config).name or "service"
 
 
 def journal_key(service: str, console: str) -> str:

@@ -24,7 +24,7 @@ from prefect_tasks.blocks import AnyserviceCredentials, Credentials
 from prefect_tasks.held import HeldError
 from prefect_tasks.watching import Watch, within_run
 
-__all__ = ["ONCE", "PATIENTLY", "Ask", "aanswer", "answer", "is_retryable", "pair"]
+__all__ = ["BEARING", "ONCE", "PATIENTLY", "Ask", "aanswer", "answer", "is_retryable", "pair"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,7 +63,7 @@ def _pause_s(error: object) -> float:
 
 # Nothing is cached: a status must be fresh, and a change that comes out of a cache did not happen.
 ONCE: Final[Mapping[str, Any]] = {"retries": 0, "cache_policy": NO_CACHE, "persist_result": False}
-# The core has tried for some seconds by itself; this bears with a plane that is away for minutes.
+# The core has tried for some seconds by itself; this bears with a plane that is away for a minute.
 PATIENTLY: Final[Mapping[str, Any]] = {
     **ONCE,
     "retries": 3,
@@ -71,6 +71,9 @@ PATIENTLY: Final[Mapping[str, Any]] = {
     "retry_jitter_factor": 0.5,
     "retry_condition_fn": is_retryable,
 }
+
+# For minutes: nobody starts a nightly rollout again by hand.
+BEARING: Final[Mapping[str, Any]] = {**PATIENTLY, "retries": 5}
 
 
 @dataclass(frozen=True)

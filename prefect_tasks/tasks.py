@@ -22,8 +22,8 @@ from typing import Any
 from anyservice_core import RolloutReport, ServiceId, ServiceStatus
 from prefect_tasks.blocks import Credentials
 from prefect_tasks.leaving import bring_back, note_canary
-from prefect_tasks.naming import Config, Plan, service_name
-from prefect_tasks.pairs import PATIENTLY, Ask, pair
+from prefect_tasks.naming import Config, Plan, checked, service_name
+from prefect_tasks.pairs import BEARING, PATIENTLY, Ask, pair
 from prefect_tasks.watching import RolloutWatch, Watch
 
 __all__ = ["archive", "delete", "deploy", "list", "rollback", "rollout", "status", "terminate", "wait"]
@@ -115,12 +115,13 @@ def _rollout(
 
     ``config`` and ``plan`` are models, their fields or paths of YAML files. A version that was taken back before
     is tried again only with ``force``. The run's page shows the weight, the verdicts and a report.
+    A control plane that is away is waited for, five minutes before the first look and as long as the plan says after it.
     Run again after a crash or a cancellation, it goes on from where it was. One rollout of a service runs at a time:
     another waits for two minutes, and fails then. A gate of the plan pauses the flow run, with a form to answer in.
 
     Raises ``RolledBackError``, ``RolloutPausedError`` or ``SupersededError``, each saying why.
     """
-    watch = RolloutWatch(service_name(config))
+    watch = RolloutWatch(checked(config, plan))
     return Ask(
         credentials,
         lambda client: client.rollout(config, plan, force=force, journal=watch.journal),
@@ -183,7 +184,7 @@ rollback, arollback = pair(_rollback, named="rollback {name}")
 terminate, aterminate = pair(_terminate, named="terminate {name}", options=PATIENTLY)
 archive, aarchive = pair(_archive, named="archive {name}", options=PATIENTLY)
 delete, adelete = pair(_delete, named="delete {name}", options=PATIENTLY)
-rollout, arollout = pair(_rollout, named=_rolling_out, options=PATIENTLY)
+rollout, arollout = pair(_rollout, named=_rolling_out, options=BEARING)
 status, astatus = pair(_status, named="status {name}", options=PATIENTLY)
 wait, await_ = pair(_wait, named=_waiting, options=PATIENTLY)
 list, alist = pair(_list, named="list services", options=PATIENTLY)

@@ -102,7 +102,9 @@ class RolloutWatch(Watch):
         return self._service, lock_name(self._service, console), journal_key(self._service, console)
 
     def begin(self, console: str) -> None:
-        self._memory = self._memory or Memory(journal_key(self._service, console))
+        if self._memory is None:
+            run_log().info("%s: on the control plane %s", self._service, console)
+            self._memory = Memory(journal_key(self._service, console))
         with forgiving():
             self.journal = self._memory.recall()
         self._desk.begin(self.journal)

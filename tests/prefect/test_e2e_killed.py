@@ -79,6 +79,20 @@ def test_a_server_that_is_away_in_mid_rollout_is_borne_with(house: House) -> Non
     assert house.deploys("serverless") == 2
 
 
+def test_a_plane_that_is_away_when_a_run_starts_is_waited_for(house: House) -> None:
+    """The run tries again and says so; with the plane's return it rolls out, and nothing was deployed twice."""
+    version = house.serve("early", "{steps: [50], bake: 1s}")
+    os.kill((control.read_record(house.state) or {})["pid"], signal.SIGKILL)
+    try:
+        run = house.start_run(version)
+        until(lambda: any("Retry 1/5" in line for line in house.lines(run)), "the retry")
+    finally:
+        house.start_plane()
+
+    assert house.ended(run)[0] == "Completed", house.lines(run)
+    assert house.deploys("early") == 2
+
+
 def test_a_plane_that_restarts_in_mid_rollout_is_borne_with(house: House) -> None:
     """SIGKILL of the plane while the canary bakes: the rollout waits for it, and adopts what never stopped serving."""
     run = house.start_run(house.serve("planeless", "{steps: [50], bake: 15s}"))

@@ -22,9 +22,11 @@ from prefect.settings import PREFECT_API_URL
 from pydantic import PrivateAttr, SecretStr
 
 from anyservice_core import Client, RolledBackError, RolloutPlan, RolloutReport, ServiceConfig
+from anyservice_core.operations.sending import ATTEMPTS
 from anyservice_core.rollout import Event, Kind
 from anyservice_core.testing import FakePlane
-from prefect_tasks import AnyserviceCredentials, aio, progressive_deploy, tasks
+from prefect_tasks import AnyserviceCredentials, aio, flows, progressive_deploy, tasks
+from prefect_tasks.naming import lock_name
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(240), pytest.mark.usefixtures("prefect_server")]
 
@@ -254,6 +256,58 @@ def test_a_process_that_is_told_to_end_leaves_its_report() -> None:
     assert not state.is_completed()
     (report,) = artifacts(flow_run_id)["report"]
     assert "stopped at 10 %" in report
+
+
+# ── a control plane that is away ────────────────────────────────────────────
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the flow's retries follow each other at once."""
+    monkeypatch.setattr(flows, "rollout", tasks.rollout.with_options(retry_delay_seconds=0))
+
+
+@pytest.fixture
+def packed(good: ServiceConfig, tmp_path: Path) -> ServiceConfig:
+    """A version with a folder, for which a rollout asks the control plane before it takes its first look."""
+    (tmp_path / "main.py").write_text("app = None\n")
+    return good.options(working_dir=str(tmp_path))
+
+
+def lose(plane: FakePlane, tries: int) -> None:
+    """Let that first question fail in as many tries of the task, in each of which the core asks five times."""
+    for _ in range(ATTEMPTS * tries):
+        plane.lose_request("GET /ext/v0/clouds/default")
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_control_plane_that_is_away_at_the_start_is_waited_for(
+    packed: ServiceConfig, plan: RolloutPlan, credentials: AnyserviceCredentials, plane: FakePlane
+) -> None:
+    """Five times the task is tried again, and the rollout begins when there is an answer."""
+    lose(plane, 5)
+    assert progressive_deploy(packed, plan, credentials, return_state=True).is_completed()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_control_plane_that_stays_away_fails_the_run_with_the_way_on(
+    service: str,
+    packed: ServiceConfig,
+    plan: RolloutPlan,
+    credentials: AnyserviceCredentials,
+    plane: FakePlane,
+) -> None:
+    """It says what was asked and where, and what to do; nothing was sent, and the slot is free for the next run."""
+    lose(plane, 6)
+    state = progressive_deploy(packed, plan, credentials, return_state=True)
+    assert state.is_failed()
+    assert "Is http://plane.test the control plane that is meant" in str(state.message)
+    assert "run this again when the control plane answers" in str(state.message)
+    assert len(plane.service(service).versions) == 1
+    with get_client(sync_client=True) as client:
+        limit = client.read_global_concurrency_limit_by_name(lock_name(service, "http://plane.test"))
+    assert limit.active_slots == 0
+    assert progressive_deploy(packed, plan, credentials, return_state=True).is_completed()
 
 
 # ── what it takes ───────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from prefect import flow, get_client
+from prefect.exceptions import ObjectNotFound
 
 from anyservice_core import ConflictError, RolloutPlan, ServiceConfig
 from anyservice_core.rollout import Journal
@@ -71,6 +72,16 @@ def test_the_lock_is_free_again_after_an_end_of_any_kind(
     with pytest.raises(ValueError, match="midst"):
         held(service, fail)
     assert progressive_deploy(config("v2"), plan, credentials, return_state=True).is_completed()
+
+
+def test_what_cannot_be_rolled_out_leaves_no_limit_behind(
+    plan: RolloutPlan, credentials: AnyserviceCredentials
+) -> None:
+    """A typo in a path makes nothing in Prefect that somebody would have to clear away."""
+    state = progressive_deploy("nowhere/service.yaml", plan, credentials, return_state=True)
+    assert state.is_failed()
+    with get_client(sync_client=True) as client, pytest.raises(ObjectNotFound):
+        client.read_global_concurrency_limit_by_name(lock_name("nowhere/service.yaml", HOST))
 
 
 def test_two_services_do_not_wait_for_each_other(service: str) -> None:
