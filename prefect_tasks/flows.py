@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from prefect import flow, runtime
 from prefect.states import Completed, Failed
 from pydantic import BeforeValidator
+from pydantic.json_schema import SkipJsonSchema
 
 from anyservice_core import AnyserviceError, RolloutPlan, RolloutReport, ServiceConfig
 from prefect_tasks.blocks import AnyserviceCredentials
@@ -36,9 +37,10 @@ def _fields_by(parse: Callable[[Any], object]) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-# Text first: a path stays the text that it is in the form of a deployment.
-ConfigInput: TypeAlias = Annotated[str | Path | ServiceConfig, _fields_by(ServiceConfig.parse)]
-PlanInput: TypeAlias = Annotated[str | Path | RolloutPlan, _fields_by(RolloutPlan.parse)]
+# Text first: a path stays the text that it is in the form of a deployment, which offers no second kind of text for it.
+_Path: TypeAlias = SkipJsonSchema[Path]
+ConfigInput: TypeAlias = Annotated[str | _Path | ServiceConfig, _fields_by(ServiceConfig.parse)]
+PlanInput: TypeAlias = Annotated[str | _Path | RolloutPlan, _fields_by(RolloutPlan.parse)]
 CredentialsInput: TypeAlias = str | AnyserviceCredentials | None
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from prefect.blocks.abstract import JobBlock, JobRun
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from anyservice_core import AnyserviceError, RolloutError, RolloutPlan, RolloutReport, ServiceConfig
 from anyservice_core.operations.relay import Relay
@@ -54,6 +54,11 @@ class ServiceRollout(JobBlock[RolloutReport]):
         description="Where to deploy, and as whom; empty to use what the environment of the worker says.",
     )
     force: bool = Field(default=False, description="Try again a version that was taken back before.")
+
+    @field_serializer("config", "plan")
+    def _as_given(self, value: str | ServiceConfig | RolloutPlan) -> str | dict[str, Any]:
+        """Keep what was said and not all that may be said, for those who read it in the UI."""
+        return value if isinstance(value, str) else value.to_dict()
 
     def trigger(self) -> RolloutRun:  # type: ignore[override]  # Prefect's is asynchronous; ours comes in a pair
         """Begin, with one look and what it calls for, such as the deploy. Raises what ``rollout`` does."""

@@ -19,6 +19,8 @@ from prefect_tasks.sheets import Sheet
 
 __all__ = ["Memory", "latest"]
 
+# Prefect's UI shows every other type on the page of the run: one that it does not know as "unknown".
+_UNSHOWN: Final = "result"
 _WHAT: Final = "What the rollout remembers, for the next run to go on from."
 
 
@@ -27,7 +29,7 @@ class Memory:
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self._sheet = Sheet("journal", key)
+        self._sheet = Sheet(_UNSHOWN, key)
 
     def recall(self) -> Any:
         """Give the journal of the run before; ``None`` if there was none."""

@@ -19,7 +19,9 @@ from typing import Any, Final, TypeAlias
 from anyservice_core import RolloutError, RolloutReport
 from anyservice_core.operations.relay import Relay
 from anyservice_core.rollout import Event, Kind
+from anyservice_core.rollout.facts import PHASES
 from anyservice_core.rollout.markdown import cell, markdown
+from anyservice_core.rollout.report import Phase
 from prefect_tasks.held import HeldError
 
 __all__ = ["Exhibit", "Link", "Story", "Text", "Verdicts", "Weight", "slug"]
@@ -138,9 +140,21 @@ def _report(outcome: object) -> RolloutReport | None:
 
 def _row(weight: int, metric: str, event: Event) -> Mapping[str, Any]:
     numbers = {name: _plain(number) for name, number in event.data.get("numbers", {}).items()}
-    verdict = event.data.get("phase", "")
     said = event.message.removeprefix(f"{metric}: ")
-    return {"weight": f"{weight} %", "metric": metric, "verdict": verdict, "what it says": said, **numbers}
+    return {
+        "weight": f"{weight} %",
+        "metric": metric,
+        "verdict": _verdict(event),
+        "what it says": said,
+        **numbers,
+    }
+
+
+def _verdict(event: Event) -> str:
+    """In the words of the report."""
+    phase = event.data.get("phase", "")
+    word = PHASES[Phase(phase)] if phase in set(Phase) else None
+    return f"{word.sign} {word.text}" if word else str(phase)
 
 
 def _even(rows: Collection[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

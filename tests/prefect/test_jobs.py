@@ -108,3 +108,17 @@ def test_it_is_saved_loaded_and_shown_without_secrets(plan: RolloutPlan) -> None
             "nightly", "anyservice-service-rollout", include_secrets=False
         )
     assert "aph0" not in str(shown.data)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_saved_block_holds_what_was_said(config: Callable[[str], ServiceConfig]) -> None:
+    """The form of a saved block shows no field that nobody has filled in, and what is loaded is the same."""
+    given = {"steps": [5, 25], "bake": "15m"}
+    saved = ServiceRollout(config=config("v2"), plan=RolloutPlan.parse(given))
+    saved.save("short", overwrite=True)
+    with get_client(sync_client=True) as client:
+        shown = client.read_block_document_by_name("short", "anyservice-service-rollout").data
+    assert shown["plan"] == {"steps": [{"weight": 5, "bake": 900.0}, {"weight": 25, "bake": 900.0}]}
+    assert None not in shown["config"].values()
+    loaded = ServiceRollout.load("short")
+    assert (loaded.plan, loaded.config) == (saved.plan, saved.config)

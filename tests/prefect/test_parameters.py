@@ -34,6 +34,16 @@ def test_a_path_stays_a_path() -> None:
     assert (taken["config"], taken["plan"]) == ("service.yaml", "rollout.yaml")
 
 
+@pytest.mark.parametrize(("name", "model"), [("config", "ServiceConfig"), ("plan", "RolloutPlan")])
+def test_the_form_offers_a_path_or_fields(name: str, model: str) -> None:
+    """Two ways to fill it in, each once; code may give a `Path` all the same."""
+    text, fields = progressive_deploy.parameters.model_dump()["properties"][name]["anyOf"]
+    assert text == {"type": "string"}
+    assert fields["$ref"].endswith(model)
+    given = {"config": CONFIG, "plan": PLAN} | {name: Path("a.yaml")}
+    assert progressive_deploy.validate_parameters(given)[name] == Path("a.yaml")
+
+
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [

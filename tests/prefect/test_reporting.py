@@ -84,7 +84,7 @@ def test_looking_moves_nothing() -> None:
 def test_a_step_ends_with_one_table_of_the_last_verdicts() -> None:
     """A row for a metric at a step holds the last verdict and its numbers."""
     tables = [exhibit for exhibit in told(*BAD)[1] if isinstance(exhibit, Verdicts)]
-    row = {"weight": "10 %", "metric": "errors", "verdict": "failed", "what it says": "30 % | bad: failed"}
+    row = {"weight": "10 %", "metric": "errors", "verdict": "✕ failed", "what it says": "30 % | bad: failed"}
     assert tables == [Verdicts("recommender", ({**row, **NUMBERS},))]
 
 
