@@ -82,6 +82,11 @@ test-airflow-e2e: .venv/ready
 test-prefect: .venv/ready .venv-prefect/ready
 	$(PYTEST) $(BESIDE) loadfile -m "prefect and not prefect_e2e" tests/prefect
 	$(PREFECT)/python -m pytest $(BESIDE) loadfile -m "prefect and not prefect_e2e" tests/prefect
+	$(PREFECT)/python -m pytest -m prefect_e2e -k "$(PREFECT_SMOKE)" tests/prefect
+
+# Of the whole scenarios, those that go with every test: a promotion and its page, an answer to a run that has no process,
+# a cancellation and a crash that take the canary back, a run that is killed over and over.
+PREFECT_SMOKE = shows_itself or taken_up_by_the_worker or rollback-None or (over_and_over and 0)
 
 # A real `prefect server`, a real worker and a real plane, of the newest Prefect; whole scenarios, kills among them.
 test-prefect-e2e: .venv-prefect/ready
