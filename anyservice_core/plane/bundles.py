@@ -30,7 +30,16 @@ from anyservice_core.errors import AuthError, ConflictError, PlaneError, Rejecte
 from anyservice_core.plane.guard import same
 from anyservice_core.plane.unpacking import inspect, unpack
 
-__all__ = ["KEEP_S", "PASS_S", "SCHEME", "Bundles", "bundles_of"]
+__all__ = [
+    "KEEP_S",
+    "PASS_S",
+    "SCHEME",
+    "Bundles",
+    "bundles_of",
+    "is_remote",
+    "remotes_of",
+    "without_secrets",
+]
 
 SCHEME = "anyservice"
 KEEP_S = 86_400.0
@@ -47,7 +56,8 @@ class Bundles:
         self._code = root / "code"
         self._key = key.encode()
         self._clock = clock
-        for folder in (self._zips, self._code):
+        self.fetched = root / "fetched"  # which bundle came from which address
+        for folder in (self._zips, self._code, self.fetched):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def uri(self, name: str) -> str:
@@ -87,18 +97,19 @@ class Bundles:
         os.close(handle)
         return Path(path)
 
-    def keep(self, name: str, draft: Path, *, issued: float = math.inf) -> None:
+    def keep(self, name: str, draft: Path, *, issued: float = math.inf, called: str = "") -> None:
         """Take a whole upload in under its name.
 
         Args:
             issued: when its URL was given out. A URL that was used already takes the same bytes again, from a client
                 that did not hear the answer, and no others.
+            called: what it is called in errors; its name, unless given.
 
         Raises:
             RejectedError: it is no zip, or one that ``unpacking`` refuses.
             ConflictError: its URL was used for other bytes.
         """
-        inspect(draft, f"bundle '{name}'")
+        inspect(draft, called or f"bundle '{name}'")
         target = self._zips / _checked(name)
         if _changed(target) >= issued:
             if not filecmp.cmp(draft, target, shallow=False):
@@ -116,6 +127,8 @@ class Bundles:
         Raises:
             RejectedError: an unknown scheme, a bundle that was not uploaded, or what is no folder and no zip.
         """
+        if is_remote(uri):  # what it serves is looked at when it is fetched
+            return
         path = self._source(uri, field)
         if path.parent == self._zips:
             _touched(path)
@@ -166,6 +179,9 @@ class Bundles:
         for folder in self._code.iterdir():
             if folder.name.rpartition("-")[0] not in kept and _last(folder) < before:
                 shutil.rmtree(folder, ignore_errors=True)
+        for record in self.fetched.iterdir():
+            if _last(record) < before:  # the address is then asked without conditions
+                record.unlink(missing_ok=True)
         return [path.name for path in gone]
 
     def _remove(self, path: Path) -> None:
@@ -176,10 +192,14 @@ class Bundles:
 
     def _source(self, uri: str, field: str) -> Path:
         scheme, path, missing = self._place(uri, field)
+        if is_remote(uri):
+            raise RejectedError(
+                f"{field} '{without_secrets(uri)}' was not fetched.", hint="Deploy it again.", status=422
+            )
         if path is None:
             raise RejectedError(
-                f"{field} '{uri}': this plane reads uploads and file:// paths, not {scheme or 'bare'} ones.",
-                hint="Give a local directory; it is uploaded.",
+                f"{field} '{without_secrets(uri)}': this plane reads uploads, file:// paths and https:// zips, not {scheme or 'bare'} ones.",
+                hint="Give a local directory, which is uploaded, or the https:// address of a zip.",
                 status=422,
             )
         if not _exists(path):
@@ -220,7 +240,31 @@ class Bundles:
 
 
 def bundles_of(spec: Mapping[str, Any]) -> set[str]:
-    """Give the URIs of the directories that a version's applications are made of."""
+    """Give the URIs of the directories that a version's applications are made of; of what was fetched, the bundles'."""
+    fetched = spec.get("fetched") or {}
+    return {fetched.get(uri, uri) for uri in _named(spec)}
+
+
+def remotes_of(spec: Mapping[str, Any]) -> list[str]:
+    """Give the addresses among them, which are to be fetched."""
+    return sorted(filter(is_remote, _named(spec)))
+
+
+def is_remote(uri: str) -> bool:
+    """Say whether it is an address that this plane fetches."""
+    return uri[:8].lower() == "https://"
+
+
+def without_secrets(url: str) -> str:
+    """Show an address without its user, password, query and fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "https://..."
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _named(spec: Mapping[str, Any]) -> set[str]:
     found: set[str] = set()
     for application in spec["ray_serve_config"].get("applications") or ():
         environment = application.get("runtime_env") or {}

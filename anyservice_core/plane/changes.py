@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from anyservice_core.errors import ConflictError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.models.wire import ApplyService
 from anyservice_core.plane import in_place
+from anyservice_core.plane.bundles import remotes_of
 from anyservice_core.plane.capacity import WHOLE, alone, room
 from anyservice_core.plane.lifecycle import SERVICE, VERSION, ServiceEvent, VersionEvent, advance
 from anyservice_core.plane.state import Rollout, Service, Version
@@ -27,6 +28,7 @@ __all__ = [
     "bears",
     "check_delete",
     "deploy",
+    "is_known",
     "new_id",
     "restart",
     "retire",
@@ -48,6 +50,8 @@ class Birth:
     """What a new service or version needs beside the request: the time, a port, the engine's name.
 
     ``check_room`` raises ``ConflictError`` if this machine has no room for one more version.
+    ``fetched`` says which bundles were fetched from which addresses: a version keeps those of its own, so that it
+    runs the same code at every start.
     """
 
     now: float
@@ -56,6 +60,7 @@ class Birth:
     project_id: str
     pick_port: Callable[[], int]
     check_room: Callable[[], None] = lambda: None
+    fetched: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def deploy(service: Service | None, apply: ApplyService, birth: Birth, *, lasting: bool = False) -> Service:
@@ -70,7 +75,7 @@ def deploy(service: Service | None, apply: ApplyService, birth: Birth, *, lastin
     """
     if apply.rollout_strategy == "IN_PLACE":
         birth.check_room()
-        return in_place.update(service, apply, _spec(apply), birth.now)
+        return in_place.update(service, apply, _built(_spec(apply), birth), birth.now)
     if service is None:
         return _create(apply, birth)
     if service.state is ServiceState.TERMINATED:
@@ -101,6 +106,23 @@ def _spec(apply: ApplyService) -> dict[str, Any]:
     )
 
 
+def _built(spec: dict[str, Any], birth: Birth) -> dict[str, Any]:
+    """Add what its addresses served when it was asked for."""
+    own = {url: birth.fetched[url] for url in remotes_of(spec) if url in birth.fetched}
+    return {**spec, "fetched": own} if own else spec
+
+
+def is_known(service: Service | None, apply: ApplyService) -> bool:
+    """Say whether a deploy means a version that is there already, so that nothing has to be fetched for it.
+
+    Raises:
+        ConflictError: the version's name is taken by another content.
+    """
+    if service is None or apply.rollout_strategy == "IN_PLACE":
+        return False
+    return _same_version(service, apply) is not None
+
+
 def _version(apply: ApplyService, birth: Birth, spec: dict[str, Any] | None = None) -> Version:
     birth.check_room()
     return Version(
@@ -108,7 +130,7 @@ def _version(apply: ApplyService, birth: Birth, spec: dict[str, Any] | None = No
         name=apply.version or new_id("", 8),
         created_at=birth.now,
         since=birth.now,
-        spec=spec or _spec(apply),
+        spec=_built(spec or _spec(apply), birth),
         engine=birth.engine,
     )
 
@@ -218,9 +240,10 @@ def _alive(version: Version) -> bool:
 
 def _fits(version: Version, apply: ApplyService) -> bool:
     spec = _spec(apply)
+    wanted = {name: value for name, value in version.wanted.items() if name != "fetched"}
     if apply.config is None:  # a request that moves only the weight carries no config
-        return {**version.wanted, "config": None} == {**spec, "config": None}
-    return version.wanted == spec
+        return {**wanted, "config": None} == {**spec, "config": None}
+    return wanted == spec
 
 
 def _again(service: Service, same: Version, apply: ApplyService, birth: Birth) -> Service:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,6 +10,7 @@ from anyservice_core.errors import NotFoundError
 from anyservice_core.plane import catalog
 from anyservice_core.plane.bundles import Bundles
 from anyservice_core.plane.changes import Birth
+from anyservice_core.plane.fetching import Fetcher
 from anyservice_core.plane.registry import Registry
 from anyservice_core.plane.state import Service
 from anyservice_core.plane.store import Event, Store
@@ -44,6 +45,11 @@ class Desk:
         """Clouds, projects, compute configs and images: those of this machine, and those that were registered."""
         return Registry(self.store)
 
+    @cached_property
+    def fetcher(self) -> Fetcher:
+        """Fetches the zips that versions are made of."""
+        return Fetcher(self.bundles)
+
     def find(self, service_id: str) -> Service:
         """Give a service.
 
@@ -55,7 +61,7 @@ class Desk:
             raise NotFoundError(f"Service with id '{service_id}' was not found.", status=404)
         return service
 
-    def birth(self, project_id: str | None = None) -> Birth:
+    def birth(self, project_id: str | None = None, fetched: Mapping[str, str] | None = None) -> Birth:
         """Give what a new service or version in this project needs.
 
         Raises:
@@ -69,6 +75,7 @@ class Desk:
             project_id=project.id,
             pick_port=lambda: self.pick_port(self.store.ports()),
             check_room=lambda: self.check_room(self.engine),
+            fetched=fetched or {},
         )
 
     def change(self, service_id: str, move: Callable[[Service], Service], kind: str) -> Service:

@@ -141,7 +141,7 @@ def _next_generation(version: Version, present: Update | None) -> int:
 
 
 def _same_code(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return bool(one["ray_serve_config"] == other["ray_serve_config"])
+    return all(one.get(part) == other.get(part) for part in ("ray_serve_config", "fetched"))
 
 
 def _only(spec: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -173,7 +173,9 @@ class Loop:
         serve: dict[str, Any] = run.spec["ray_serve_config"]
         return VersionSpec(
             version_id=run.host,
-            applications=tuple(self._localised(a) for a in serve["applications"]),
+            applications=tuple(
+                self._localised(a, run.spec.get("fetched") or {}) for a in serve["applications"]
+            ),
             http_options=serve.get("http_options") or {},
             grpc_options=serve.get("grpc_options") or {},
             logging_config=serve.get("logging_config"),
@@ -189,13 +191,15 @@ class Loop:
         except NotFoundError:  # of an earlier plane, which kept none
             return None
 
-    def _localised(self, application: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the application with uploaded directories replaced by local ones."""
+    def _localised(self, application: Mapping[str, Any], fetched: Mapping[str, str]) -> dict[str, Any]:
+        """Give the application with uploaded and fetched directories replaced by local ones."""
         environment = dict(application.get("runtime_env") or {})
         if working_dir := environment.get("working_dir"):
-            environment["working_dir"] = str(self.bundles.directory(working_dir))
+            environment["working_dir"] = str(self.bundles.directory(fetched.get(working_dir, working_dir)))
         if modules := environment.get("py_modules"):
-            environment["py_modules"] = [str(self.bundles.directory(module)) for module in modules]
+            environment["py_modules"] = [
+                str(self.bundles.directory(fetched.get(module, module))) for module in modules
+            ]
         return {**application, "runtime_env": environment}
 
     def _route(self, services: Iterable[Service]) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from anyservice_core.errors import RejectedError
 from anyservice_core.models.wire import ApplyService, RollbackService, ServiceWire
 from anyservice_core.plane import catalog, listing
 from anyservice_core.plane.applications import check_deploy
-from anyservice_core.plane.bundles import bundles_of
-from anyservice_core.plane.changes import archive, check_delete, deploy, roll_back, terminate
+from anyservice_core.plane.bundles import bundles_of, remotes_of
+from anyservice_core.plane.changes import archive, check_delete, deploy, is_known, roll_back, terminate
 from anyservice_core.plane.desk import Desk
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes, page
 from anyservice_core.plane.several import Several, in_order
@@ -63,13 +64,14 @@ def _get(desk: Desk, _: ApiRequest, service: str) -> Any:
     "PUT /ext/v0/services/rollout",
     body=ApplyService,
     answer=ServiceWire,
-    refusals=(404, 409, 422),
+    refusals=(404, 409, 413, 422, 503, 507),
 )
 def _apply(desk: Desk, request: ApiRequest) -> Any:
     """Deploy a version: a new service, a rollout, another weight of one, or an update in place."""
     _check_apply(desk, request.body)
+    fetched = _fetch(desk, request.body)
     with desk.store.transaction():
-        service = _deploy(desk, request.body)
+        service = _deploy(desk, request.body, fetched)
     desk.on_change()
     return show(service)
 
@@ -78,29 +80,47 @@ def _apply(desk: Desk, request: ApiRequest) -> Any:
     "PUT /api/v2/services-v2/apply_multi_version",
     body=Several,
     answer=ServiceWire,
-    refusals=(404, 409, 422),
+    refusals=(404, 409, 413, 422, 503, 507),
 )
 def _apply_several(desk: Desk, request: ApiRequest) -> Any:
     """Split the traffic between versions, for good."""
     asked: Several = request.body
     for wanted in asked.service_versions:
         _check_apply(desk, wanted)
+    fetched = _fetch(
+        desk, *(share.model_copy(update={"project_id": asked.project}) for share in asked.shares)
+    )
     with desk.store.transaction():
         present = desk.store.find(asked.name, asked.project)
         for one in (deploys := in_order(asked, present)):
-            service = _deploy(desk, one, lasting=True)
+            service = _deploy(desk, one, fetched, lasting=True)
         if len(deploys) == 1 and service.canary and deploys[0].version == service.primary.name:
             service = desk.change(service.id, lambda s: roll_back(s, desk.clock()), "roll back")
     desk.on_change()
     return show(service)
 
 
-def _deploy(desk: Desk, wanted: ApplyService, *, lasting: bool = False) -> Service:
+def _fetch(desk: Desk, *asked: ApplyService) -> Mapping[str, str]:
+    """Fetch what new versions are made of, outside of any transaction; those that are there keep what they have."""
+    fetched: dict[str, str] = {}
+    for wanted in asked:
+        present = desk.store.find(wanted.name, wanted.project_id or catalog.PROJECT.id)
+        if is_known(present, wanted):
+            continue
+        for url in remotes_of(wanted.model_dump(mode="json", include={"ray_serve_config"})):
+            if url not in fetched:
+                fetched[url] = desk.fetcher.fetch(url, field="runtime_env")
+    return fetched
+
+
+def _deploy(
+    desk: Desk, wanted: ApplyService, fetched: Mapping[str, str], *, lasting: bool = False
+) -> Service:
     """Deploy within a transaction, and note it."""
     now = desk.clock()
     present = desk.store.find(wanted.name, wanted.project_id or catalog.PROJECT.id)
     tags = {**(present.tags if present else {}), **(wanted.tags or {})}
-    service = deploy(present, wanted, desk.birth(wanted.project_id), lasting=lasting)
+    service = deploy(present, wanted, desk.birth(wanted.project_id, fetched), lasting=lasting)
     service = service.replace(
         updated_at=now, tags=tags, description=wanted.description or service.description
     )
