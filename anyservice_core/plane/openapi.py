@@ -30,6 +30,7 @@ _REFUSALS: Final = {
     403: "The URL is not one that this plane gave out, or too old.",
     404: "Something that the path or the body names is not there.",
     409: "Something is in the way; `detail` says what, and the way out.",
+    503: "An address that a deploy names was not reached, or not fetched in time; try again.",
     507: "The disk is full.",
 }
 _HEADERS: Final[Mapping[int, str]] = {401: "WWW-Authenticate", 429: "Retry-After"}
