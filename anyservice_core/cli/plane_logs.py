@@ -1,4 +1,4 @@
-"""`anyservice plane logs`: what the plane, its versions and their applications say."""
+"""`anyservice plane logs`: what the plane, its router, its versions and their applications say."""
 
 from __future__ import annotations
 
@@ -37,10 +37,17 @@ _MOST_OF_A_LINE: Final = 500  # bytes that are read from a file's end for each l
 @click.option("-s", "--service", help="Name of a service: the logs of its versions.")
 @click.option("-v", "--version", help="Name or id of a version, also of one that has ended.")
 @click.option("-a", "--application", help="Name of an application in it, such as `default`.")
+@click.option("-r", "--requests", is_flag=True, help="A line for each request to all services, or to one.")
 def logs(
-    *, follow: bool, lines: int, service: str | None, version: str | None, application: str | None
+    *,
+    follow: bool,
+    lines: int,
+    service: str | None,
+    version: str | None,
+    application: str | None,
+    requests: bool,
 ) -> None:
-    r"""Print the log of the plane, of versions, or of applications.
+    r"""Print the log of the plane, of versions, of applications, or of requests.
 
     Where there is more than one, each line says whose it is. An application has a log of its own on engine `ray`;
     on `process` all applications of a version share one process, and so its log.
@@ -49,21 +56,34 @@ def logs(
       anyservice plane logs -f                         the plane's own, when it runs in the background
       anyservice plane logs -f -s recommender          all versions of a service
       anyservice plane logs -v v2 -a default           what replicas of an application say and print
+      anyservice plane logs -f -r -s recommender       who asked for what, and what it was answered
+
+    A request's line: when it was answered, the ids of service and version, method, path, status, bytes, milliseconds,
+    how it ended (`----` is well), and who asked. Headers and query strings, which carry tokens, are not written down.
     """
+    if requests and (version or application):
+        raise click.UsageError("--requests goes with --service only: each line names its version.")
 
     def look() -> list[Log]:
-        return _meant(service, version, application)
+        return _requests(service) if requests else _meant(service, version, application)
 
     found = look()
     if not found:
         raise PlaneError("nothing was written yet.", hint="Look again in a moment.")
-    tails = {log.path: _Tail(log.path, lines) for log in found}
+    tails = {log.path: _Tail(log.path, lines, log.only) for log in found}
     _print(found, tails)
     if follow:
         with contextlib.suppress(KeyboardInterrupt):
             _follow(look, tails)
     else:
         _print(found, tails, rest=True)
+
+
+def _requests(service: str | None) -> list[Log]:
+    from anyservice_core.plane.logs import requests_log
+
+    log = requests_log(state_dir(), service=service)
+    return [log] if log.path.exists() else []
 
 
 def _meant(service: str | None, version: str | None, application: str | None) -> list[Log]:
@@ -89,7 +109,7 @@ def _follow(look: Callable[[], list[Log]], tails: dict[Path, _Tail]) -> None:
         if time.monotonic() - looked_at > _LOOK_AGAIN_S:
             found, looked_at = look() or found, time.monotonic()
             for log in found:
-                tails.setdefault(log.path, _Tail(log.path))
+                tails.setdefault(log.path, _Tail(log.path, only=log.only))
         _print(found, tails)
 
 
@@ -103,16 +123,20 @@ def _print(found: Sequence[Log], tails: dict[Path, _Tail], *, rest: bool = False
 class _Tail:
     """Reads a file from its end on: the last ``lines`` first, if so many, and then what is added."""
 
-    def __init__(self, path: Path, lines: int | None = None) -> None:
+    def __init__(self, path: Path, lines: int | None = None, only: Sequence[str] = ()) -> None:
         self._path = path
         self._lines = lines
+        self._only = [word.encode() for word in only]
         self._at = 0
         self._rest = b""
 
     def rest(self) -> Iterator[str]:
         """Give what has no end yet."""
-        if self._rest:
+        if self._rest and self._counts(self._rest):
             yield self._rest.decode(errors="replace")
+
+    def _counts(self, line: bytes) -> bool:
+        return not self._only or any(word in line.split() for word in self._only)
 
     def news(self) -> Iterator[str]:
         """Give the whole lines that came since the last time."""
@@ -129,12 +153,13 @@ class _Tail:
     def _read(self, size: int) -> Iterator[str]:
         last, self._lines = self._lines, None
         if last is not None:
-            self._at = max(0, size - last * _MOST_OF_A_LINE)
+            self._at = max(0, size - last * _MOST_OF_A_LINE) if not self._only else 0
         with self._path.open("rb") as file:
             file.seek(self._at)
             content = self._rest + file.read(size - self._at)
         self._at = size
         *whole, self._rest = content.split(b"\n")
+        whole = [line for line in whole if self._counts(line)]
         if last is not None:
             whole = whole[len(whole) - min(last, len(whole)) :]
         for line in whole:

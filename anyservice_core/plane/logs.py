@@ -1,4 +1,4 @@
-"""Where what is told lies: the plane's own log, those of hosts, and those of applications.
+"""Where what is told lies: the plane's own log, the router's, those of hosts, and those of applications.
 
 A host's log outlives its host. What replicas of a Ray cluster say is in files of the cluster's own, which go with it:
 Serve's log of each replica, and what the code in it prints, in the files of the worker that it runs in.
@@ -14,10 +14,11 @@ from typing import Final, NamedTuple
 
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines.base import split_host_id
+from anyservice_core.plane.router.access import access_log
 from anyservice_core.plane.state import Service, Version
 from anyservice_core.plane.store import Store
 
-__all__ = ["Log", "logs_of", "plane_log", "versions"]
+__all__ = ["Log", "logs_of", "plane_log", "requests_log", "versions"]
 
 _ACTOR: Final = re.compile(r":actor_name:ServeReplica:(?P<application>[^:\n]+):(?P<deployment>[^:\n]+)")
 _HEAD: Final = 4096
@@ -25,15 +26,26 @@ _HINT: Final = "`anyservice plane status` shows them."
 
 
 class Log(NamedTuple):
-    """A file, and what is to be said before its lines where there are several."""
+    """A file, and what is to be said before its lines where there are several. Only lines with a word of ``only`` count, if any."""
 
     label: str
     path: Path
+    only: tuple[str, ...] = ()
 
 
 def plane_log(state_dir: Path) -> Log:
     """What a detached plane says."""
     return Log("plane", state_dir / "plane.log")
+
+
+def requests_log(state_dir: Path, *, service: str | None = None) -> Log:
+    """The router's log of requests: to all services, or to those of this name.
+
+    Raises:
+        PlaneError: there is no such service; with those that there are.
+    """
+    ids = () if service is None else tuple(one.id for one in _called(state_dir, service))
+    return Log("router", access_log(state_dir), ids)
 
 
 def versions(state_dir: Path, *, service: str | None = None, version: str | None = None) -> list[Version]:
@@ -42,10 +54,7 @@ def versions(state_dir: Path, *, service: str | None = None, version: str | None
     Raises:
         PlaneError: there is none; with those that there are.
     """
-    services = [one for one in _services(state_dir) if service in {None, one.name}]
-    if service is not None and not services:
-        known = ", ".join(one.name for one in _services(state_dir)) or "none"
-        raise PlaneError(f"there is no service '{service}'; there is {known}.", hint=_HINT)
+    services = _services(state_dir) if service is None else _called(state_dir, service)
     every = [found for one in services for found in one.versions]
     found = [one for one in every if version in {None, one.name, one.id}]
     if not found and version and _folders(state_dir, version):  # ended, and forgotten but for its log
@@ -53,6 +62,15 @@ def versions(state_dir: Path, *, service: str | None = None, version: str | None
     if not found:
         known = ", ".join(sorted({one.name for one in every})) or "none"
         raise PlaneError(f"there is no version '{version or ''}'; there is {known}.", hint=_HINT)
+    return found
+
+
+def _called(state_dir: Path, name: str) -> list[Service]:
+    every = _services(state_dir)
+    found = [one for one in every if one.name == name]
+    if not found:
+        known = ", ".join(one.name for one in every) or "none"
+        raise PlaneError(f"there is no service '{name}'; there is {known}.", hint=_HINT)
     return found
 
 

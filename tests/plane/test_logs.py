@@ -9,7 +9,7 @@ import pytest
 
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.changes import Birth, deploy
-from anyservice_core.plane.logs import logs_of, versions
+from anyservice_core.plane.logs import logs_of, requests_log, versions
 from anyservice_core.plane.store import Store
 from tests.plane.world import apply
 
@@ -105,3 +105,12 @@ def test_on_the_light_engine_applications_share_a_log(state):
     (version,) = versions(state, version="v2")
     written(state, version.id, "host.log", "all\n")
     assert [log.path.name for log in logs_of(state, version, application="back")] == ["host.log"]
+
+
+def test_requests_are_those_to_a_service(state):
+    """One log holds the requests to all services; a name means the lines with its id."""
+    assert requests_log(state).only == ()
+    log = requests_log(state, service="other")
+    assert (log.path, len(log.only)) == (state / "router" / "access.log", 1)
+    with pytest.raises(PlaneError, match="no service 'nobody'"):
+        requests_log(state, service="nobody")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 __all__ = ["exit_reason", "host_command", "host_environment", "reap", "spawn"]
@@ -47,23 +48,34 @@ def host_environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**mine, "PYTHONUNBUFFERED": "1", **extra}
 
 
-def spawn(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> int:
-    """Start it detached, its output appended to ``log``; return its pid, which is its session id too."""
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
+def spawn(
+    command: Sequence[str], *, environment: Mapping[str, str], log: Path, out: Path | None = None
+) -> int:
+    """Start it detached, its output appended to ``log``; return its pid, which is its session id too.
+
+    With ``out``, what it writes to its standard output is appended to that.
+    """
+    with _appending(log) as errors, _appending(out or log) as output:
         child = _Detached(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=handle,
+            stdout=output,
+            stderr=errors,
             env=dict(environment),
             cwd="/",
             start_new_session=True,
         )
-    finally:
-        os.close(handle)
     _children[child.pid] = child
     return child.pid
+
+
+@contextlib.contextmanager
+def _appending(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def reap(pid: int | None = None) -> None:

@@ -23,6 +23,7 @@ Lines that were paid for:
   what kills one version might kill the next one, so none is asked twice.
 * ``force-persist``: a request that names its version is for that one or for nobody; no other may answer
   when it cannot be reached.
+* ``log stdout``: the access log (``access``). What an old worker hands on is logged by the one that it goes to.
 * ``stopping``: after a reload the old worker still holds its clients' idle connections, but its weights
   and addresses can be changed no more. What comes in on them goes to the port itself, where the new
   worker listens, and so by the present weights.
@@ -42,6 +43,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from anyservice_core.plane.router.access import FORMAT
 from anyservice_core.plane.router.routes import SLOTS, Beyond, Route, Server, Slot, grpc_of
 
 __all__ = ["BUCKETS_MS", "GRPC", "NOBODY", "TOKENS", "VERSIONS", "maps", "render", "structure"]
@@ -120,9 +122,11 @@ global
     nbthread 1
     noreuseport
     hard-stop-after 1h
+    log stdout format raw local0 info
 
 defaults
     mode http
+    option dontlognull
     option idle-close-on-response
     option forwardfor
     option redispatch 1
@@ -136,12 +140,13 @@ defaults
     http-error status 502 content-type application/json string '{"detail":"the version that took this request broke off without an answer"}'
     http-error status 503 content-type application/json string '{"detail":"no version of this service is ready"}' hdr Retry-After 1
     http-error status 504 content-type application/json string '{"detail":"the version that took this request did not answer in time"}'
+"""
+_HEAD += f"""\
+    log-format "{FORMAT}"
 
 backend unanswered
     stick-table type string len 128 size 1m store gpc(1)
-"""
 
-_HEAD += f"""
 backend took
     stick-table type string len 128 size 1m store gpc({len(BUCKETS_MS) + 2})
 """
@@ -163,7 +168,9 @@ _DOOR = """\
 _FRONTEND = """
 frontend in:{name}
     bind 127.0.0.1:{port}
-{beyond}{kept}{grpc}    use_backend next:{name} if {{ stopping }}
+{beyond}{kept}    log global
+    http-request set-log-level silent if {{ stopping }}
+{grpc}    use_backend next:{name} if {{ stopping }}
     default_backend {name}
 
 backend next:{name}
@@ -201,8 +208,9 @@ backend {backend}
     http-response set-var(txn.ms) date(0,ms),sub(txn.began)
 {took}    http-after-response sc-inc-gpc(0,0) if {{ srv_name a }} !{{ var(txn.answered) -m bool }}
     http-after-response sc-inc-gpc(0,1) if {{ srv_name b }} !{{ var(txn.answered) -m bool }}
-    http-after-response set-header x-anyservice-version %[var(txn.a)] if {{ srv_name a }}
-    http-after-response set-header x-anyservice-version %[var(txn.b)] if {{ srv_name b }}
+    http-after-response set-var(txn.by) var(txn.a) if {{ srv_name a }}
+    http-after-response set-var(txn.by) var(txn.b) if {{ srv_name b }}
+    http-after-response set-header x-anyservice-version %[var(txn.by)] if {{ var(txn.by) -m found }}
     force-persist if pinned
     use-server a if pinned_a
     use-server b if pinned_b

@@ -2,7 +2,8 @@
 
     <state_dir>/router.json           which process it is, and what it was started with
     <state_dir>/router/haproxy.cfg    its configuration, with ``tokens.map`` and ``versions.map`` beside it
-    <state_dir>/router/haproxy.log    its notices and alerts; requests are not logged
+    <state_dir>/router/haproxy.log    its notices and alerts
+    <state_dir>/router/access.log     a line for each request (``access``)
     <run_dir>/haproxy.sock            the master's command line, for this user only
 
 The master process never carries traffic; a worker does. A reload makes a new worker, while the old
@@ -28,6 +29,7 @@ from typing import Any
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.engines.sessions import MARK, Session
 from anyservice_core.plane.engines.spawn import reap, spawn
+from anyservice_core.plane.router.access import access_log, trim
 from anyservice_core.plane.router.config import GRPC, TOKENS, VERSIONS
 from anyservice_core.plane.router.moves import Seat, State
 from anyservice_core.plane.router.routes import SLOTS
@@ -61,6 +63,7 @@ class HAProxy:
         self._dir = state_dir / "router"
         self._record_path = state_dir / "router.json"
         self._config, self._log = self._dir / "haproxy.cfg", self._dir / "haproxy.log"
+        self._access = access_log(state_dir)
         self._socket = run_dir / "haproxy.sock"
         self._holds: dict[int, socket.socket] = {}
         if len(os.fsencode(self._socket)) > MAX_SOCKET_PATH:
@@ -105,6 +108,10 @@ class HAProxy:
             if not path.exists() or path.read_text() != text:
                 write_private(path, text)
 
+    def trim(self) -> None:
+        """Keep the access log from growing without end."""
+        trim(self._access)
+
     def read(self) -> dict[str, str]:
         """Give the files as they are, to write them back."""
         names = ("haproxy.cfg", TOKENS, VERSIONS)
@@ -120,7 +127,8 @@ class HAProxy:
         mark = os.urandom(8).hex()
         self._socket.parent.mkdir(mode=0o700, exist_ok=True)
         command = [binary(), "-W", "-S", f"{self._socket},mode,600", "-f", str(self._config)]
-        pid = spawn(command, environment={"PATH": os.defpath, MARK: mark}, log=self._log)
+        surroundings = {"PATH": os.defpath, MARK: mark}
+        pid = spawn(command, environment=surroundings, log=self._log, out=self._access)
         self.note(session=Session.of_leader(pid, mark).to_dict())
         if not _wait(lambda: not self.running() or self._answers(), START_S) or not self.running():
             alerts = _alerts(self._log.read_bytes()[log_start:].decode(errors="replace"))

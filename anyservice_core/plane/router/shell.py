@@ -52,7 +52,8 @@ class Router:
             self._move(routes)
 
     def counters(self) -> list[SlotCounters]:
-        """Give the traffic of every occupied seat, added up over reloads and restarts."""
+        """Give the traffic of every occupied seat, added up over reloads and restarts; keep its log short meanwhile."""
+        self._proxy.trim()
         readings = self._read()
         self._keep(fold(self._tally, readings))
         sessions = {seat: sum(r.sessions.get(seat, 0) for r in readings) for seat in self._tally.totals}
