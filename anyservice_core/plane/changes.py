@@ -101,6 +101,7 @@ def _spec(apply: ApplyService) -> dict[str, Any]:
             "max_surge_percent",
             "rollout_strategy",
             "auto_complete_rollout",
+            "traffic_percent",  # of one version among several
             "tags",
         },
     )
