@@ -128,6 +128,7 @@ class Bundles:
             RejectedError: an unknown scheme, a bundle that was not uploaded, or what is no folder and no zip.
         """
         if is_remote(uri):  # what it serves is looked at when it is fetched
+            _check_remote(uri, field)
             return
         path = self._source(uri, field)
         if path.parent == self._zips:
@@ -198,8 +199,10 @@ class Bundles:
             )
         if path is None:
             raise RejectedError(
-                f"{field} '{without_secrets(uri)}': this plane reads uploads, file:// paths and https:// zips, not {scheme or 'bare'} ones.",
-                hint="Give a local directory, which is uploaded, or the https:// address of a zip.",
+                f"{field} '{without_secrets(uri)}': this plane reads uploads, file:// paths and https:// zips, not"
+                f" {scheme or 'bare'} ones{'; on the way, http:// may be changed' if scheme == 'http' else ''}.",
+                hint="Give a local directory, which is uploaded, or the https:// address of a zip; a storage service"
+                " can sign one.",
                 status=422,
             )
         if not _exists(path):
@@ -213,7 +216,7 @@ class Bundles:
         try:
             parts = urlsplit(uri)
         except ValueError as error:
-            raise RejectedError(f"{field} '{uri}' is no URI: {error}.", status=422) from None
+            raise RejectedError(f"{field} '{without_secrets(uri)}' is no URI: {error}.", status=422) from None
         if parts.scheme == SCHEME:
             return SCHEME, self._zips / _checked(parts.path.lstrip("/")), "was never uploaded to this plane"
         if parts.scheme == "file":
@@ -245,9 +248,9 @@ def bundles_of(spec: Mapping[str, Any]) -> set[str]:
     return {fetched.get(uri, uri) for uri in _named(spec)}
 
 
-def remotes_of(spec: Mapping[str, Any]) -> list[str]:
-    """Give the addresses among them, which are to be fetched."""
-    return sorted(filter(is_remote, _named(spec)))
+def remotes_of(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Give the addresses among them, which are to be fetched, each with the field that names it."""
+    return {uri: field for uri, field in _named(spec).items() if is_remote(uri)}
 
 
 def is_remote(uri: str) -> bool:
@@ -255,22 +258,36 @@ def is_remote(uri: str) -> bool:
     return uri[:8].lower() == "https://"
 
 
+def _check_remote(uri: str, field: str) -> None:
+    with contextlib.suppress(ValueError):  # a port that is none
+        parts = urlsplit(uri)
+        if parts.hostname and parts.port != 0:
+            return
+    raise RejectedError(
+        f"{field} '{without_secrets(uri)}' is no address that can be fetched.",
+        hint="Write it as https://host/path/to.zip.",
+        status=422,
+    )
+
+
 def without_secrets(url: str) -> str:
     """Show an address without its user, password, query and fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "https://..."
+        return f"{url.partition(':')[0]}:..."
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def _named(spec: Mapping[str, Any]) -> set[str]:
-    found: set[str] = set()
-    for application in spec["ray_serve_config"].get("applications") or ():
+def _named(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Give every directory that is named, and the first field that does."""
+    found: dict[str, str] = {}
+    for number, application in enumerate(spec["ray_serve_config"].get("applications") or ()):
         environment = application.get("runtime_env") or {}
-        found |= {
-            uri for uri in (environment.get("working_dir"), *(environment.get("py_modules") or ())) if uri
-        }
+        for name in ("working_dir", "py_modules"):
+            given = environment.get(name) or ()
+            for uri in filter(None, [given] if isinstance(given, str) else given):
+                found.setdefault(uri, f"applications[{number}].runtime_env.{name}")
     return found
 
 

@@ -9,7 +9,9 @@ import subprocess
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import httpx
 import pytest
 
 from anyservice_core.errors import RejectedError, UnavailableError
@@ -46,7 +48,11 @@ class Site(BaseHTTPRequestHandler):
             return self.say(302, location="http://127.0.0.1:1/app.zip?secret=1")
         if what == "text":
             return self.say(200, b"no zip")
-        if what in {"endless", "cut", "drip"}:
+        if what == "damaged":
+            return self.say(200, zipped("x" * 100).replace(b"xxx", b"xyx", 1))
+        if what == "half":
+            return self.say(200, self.server.content[:-30])
+        if what in {"endless", "cut", "drip", "slow-head"}:
             return self.pour(what)
         return self.say(503 if what == "busy" else 404)
 
@@ -60,10 +66,14 @@ class Site(BaseHTTPRequestHandler):
 
     def pour(self, what):
         self.close_connection = True
-        self.send_response(200)
+        if what == "slow-head":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        else:
+            self.send_response(200)
         if what == "cut":
             self.send_header("Content-Length", "1000")
-        self.end_headers()
+        if what != "slow-head":
+            self.end_headers()
         if what == "cut":
             self.wfile.write(b"PK")
             return
@@ -119,18 +129,22 @@ def fetcher(bundles) -> Fetcher:
     return short(bundles)
 
 
+async def at_once(_: float) -> None:
+    """Wait for nothing between tries."""
+
+
 def short(bundles: Bundles) -> Fetcher:
-    return Fetcher(bundles, budget_s=5, most_bytes=2**20, pause=lambda _: None)
+    return Fetcher(bundles, budget_s=5, most_bytes=2**20, pause=at_once)
 
 
 def test_it_is_sent_once_while_it_is_the_same(site, fetcher, bundles):
     """The second time the address only says that nothing changed; another content is another bundle."""
     url = f"{site.url}/app.zip"
-    first, again = fetcher.fetch(url, field="f"), fetcher.fetch(url, field="f")
+    first, again = fetcher.fetch_all({url: "f"})[url], fetcher.fetch_all({url: "f"})[url]
     assert first == again
     assert "if-none-match" in {name.lower() for name in site.asked[1][1]}
     site.content = zipped("app = 2")
-    other = fetcher.fetch(url, field="f")
+    other = fetcher.fetch_all({url: "f"})[url]
     assert other != first
     texts = [(bundles.directory(uri) / "main.py").read_text() for uri in (first, other)]
     assert texts == ["app = 1", "app = 2"]
@@ -144,7 +158,9 @@ def test_it_is_sent_once_while_it_is_the_same(site, fetcher, bundles):
         ("loop", (RejectedError, "redirects more than 5")),
         ("plain", (RejectedError, "redirects to http://")),
         ("endless", (RejectedError, "larger than 1 MiB")),
-        ("cut", (UnavailableError, "RemoteProtocolError")),
+        ("half", (RejectedError, "is not a zip")),
+        ("damaged", (RejectedError, "entry 'app/main.py' is damaged")),
+        ("cut", (UnavailableError, "it broke off")),
     ],
 )
 def test_what_cannot_be_taken_is_told_without_secrets(site, bundles, caplog, path, expected):
@@ -152,28 +168,32 @@ def test_what_cannot_be_taken_is_told_without_secrets(site, bundles, caplog, pat
     caplog.set_level("DEBUG", logger="httpx")
     url = f"{site.url.replace('//', '//user:hush@')}/{path}?sig=hush"
     with pytest.raises(expected[0], match=expected[1]) as caught:
-        short(bundles).fetch(url, field="working_dir")
+        short(bundles).fetch_all({url: "working_dir"})
     assert "hush" not in str(caught.value) + caplog.text
     assert not [*bundles._zips.iterdir()]
 
 
-def test_a_drip_ends_in_time(site, bundles):
-    """An address that is never done is given up, however busy it looks."""
-    with pytest.raises(UnavailableError, match="within 0.1 s"):
-        Fetcher(bundles, budget_s=0.1).fetch(f"{site.url}/drip", field="f")
+@pytest.mark.parametrize("path", ["drip", "slow-head"])
+def test_a_drip_ends_in_time(site, bundles, path):
+    """An address that is never done is given up, however busy it looks, be it with its zip or with what goes before."""
+    with pytest.raises(UnavailableError, match="within 0.3 s") as caught:
+        Fetcher(bundles, budget_s=0.3).fetch_all({f"{site.url}/{path}": "f"})
+    assert caught.value.retry_after_s
+    assert not [*bundles._zips.iterdir()]
 
 
 @pytest.mark.parametrize("path", ["busy", "moved"])
 def test_it_gets_there_in_the_end(site, fetcher, path):
     """An address that is busy is asked again, and one that moved is followed."""
-    assert fetcher.fetch(f"{site.url}/{path}", field="f").startswith("anyservice://bundles/fetched-")
+    (uri,) = fetcher.fetch_all({f"{site.url}/{path}": "f"}).values()
+    assert uri.startswith("anyservice://bundles/fetched-")
 
 
 def test_a_stranger_s_certificate_is_refused(site, fetcher, monkeypatch):
     """TLS is verified."""
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(UnavailableError, match="ConnectError"):
-        fetcher.fetch(f"{site.url}/app.zip", field="f")
+    with pytest.raises(RejectedError, match="does not trust: .*self.signed"):
+        fetcher.fetch_all({f"{site.url}/app.zip": "f"})
 
 
 def test_a_version_keeps_what_it_got(site, plane, http):
@@ -196,3 +216,78 @@ def test_a_deploy_of_what_is_not_there_is_refused(site, http):
     """The deploy says so itself, and no service is made."""
     answer = apply(http, ray_serve_config=served(f"{site.url}/nothing"))
     assert (answer.status_code, "answered 404" in answer.text) == (422, True)
+
+
+def test_a_new_version_and_an_update_in_place_take_what_is_served_now(site, plane, http):
+    """Each is a deploy of its own, even if it looks the same; a module is fetched as a working directory is."""
+    url = f"{site.url}/app.zip"
+    serve = served(url)
+    serve["applications"][0]["runtime_env"]["py_modules"] = [url]
+    apply(http, version="v1", ray_serve_config=serve)
+    plane.advance(10)
+    seen = []
+    for number, asked in enumerate(({"rollout_strategy": "IN_PLACE"}, {"version": "v2"})):
+        site.content = zipped(f"app = {number}")
+        assert apply(http, **{"version": "v1", "ray_serve_config": serve, **asked}).status_code == 200
+        plane.advance(60)
+        service = plane.service("svc")
+        seen.append((service.canary or service.primary).wanted["fetched"][url])
+        environment = [*plane.engine.specs.values()][-1].applications[0]["runtime_env"]
+        for folder in (environment["working_dir"], *environment["py_modules"]):
+            assert (Path(folder) / "main.py").read_text() == f"app = {number}"
+    assert len({*seen}) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://user:hush@x.test/a.zip?k=hush", "http:// may be changed"),
+        ("s3://bucket/a.zip", "sign one"),
+        ("https:///a.zip", "no address that can be fetched"),
+        ("https://user:hush@x.test:999999/a.zip", "no address that can be fetched"),
+        ("https://[x/a.zip", "no address that can be fetched"),
+    ],
+)
+def test_other_addresses_are_refused_with_the_way_out(http, url, why):
+    """Before anything is written, by the field that names them."""
+    answer = apply(http, ray_serve_config=served(url))
+    assert (answer.status_code, why in answer.text, "hush" in answer.text) == (422, True, False), answer.text
+    assert "applications[0].runtime_env.working_dir" in answer.text
+    assert http.get("/api/v2/services-v2").json()["results"] == []
+
+
+@pytest.mark.real
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("engine", ["process", pytest.param("ray", marks=pytest.mark.ray)])
+def test_a_real_version_runs_the_same_code_when_its_site_is_gone(site, make_plane, tmp_path, engine):
+    """The next version takes what the address serves by then; neither needs it to start again after a death."""
+    plane = make_plane(engine)
+
+    def deploy(version: str) -> str:
+        site.content = packed(Path(plane.config(tmp_path, version).working_dir))
+        config = {"name": "svc", "version_name": version, "working_dir": f"{site.url}/app.zip"}
+        client.deploy({**config, "applications": [{"import_path": "main:app"}]})
+        return answer(client.wait("svc", version=version, timeout_s=150, poll_interval_s=0.2))
+
+    with plane.client() as client:
+        assert [deploy("v1"), deploy("v2")] == ["v1", "v2"]
+    site.content = b"nothing"
+    plane.down()
+    asked = len(site.asked)
+    plane.up()
+    with plane.client() as client:
+        assert answer(client.wait("svc", timeout_s=150, poll_interval_s=0.2)) == "v2"
+    assert len(site.asked) == asked
+
+
+def packed(folder: Path) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, f"{folder.name}/{path.name}")
+    return out.getvalue()
+
+
+def answer(status) -> str:
+    headers = {"Authorization": f"Bearer {status.query_auth_token}"}
+    return httpx.get(status.query_url, headers=headers, trust_env=False, timeout=30).text

@@ -64,7 +64,7 @@ def _get(desk: Desk, _: ApiRequest, service: str) -> Any:
     "PUT /ext/v0/services/rollout",
     body=ApplyService,
     answer=ServiceWire,
-    refusals=(404, 409, 413, 422, 503, 507),
+    refusals=(404, 409, 422, 503, 507),
 )
 def _apply(desk: Desk, request: ApiRequest) -> Any:
     """Deploy a version: a new service, a rollout, another weight of one, or an update in place."""
@@ -80,7 +80,7 @@ def _apply(desk: Desk, request: ApiRequest) -> Any:
     "PUT /api/v2/services-v2/apply_multi_version",
     body=Several,
     answer=ServiceWire,
-    refusals=(404, 409, 413, 422, 503, 507),
+    refusals=(404, 409, 422, 503, 507),
 )
 def _apply_several(desk: Desk, request: ApiRequest) -> Any:
     """Split the traffic between versions, for good."""
@@ -102,15 +102,13 @@ def _apply_several(desk: Desk, request: ApiRequest) -> Any:
 
 def _fetch(desk: Desk, *asked: ApplyService) -> Mapping[str, str]:
     """Fetch what new versions are made of, outside of any transaction; those that are there keep what they have."""
-    fetched: dict[str, str] = {}
+    wanting: dict[str, str] = {}
     for wanted in asked:
         present = desk.store.find(wanted.name, wanted.project_id or catalog.PROJECT.id)
         if is_known(present, wanted):
             continue
-        for url in remotes_of(wanted.model_dump(mode="json", include={"ray_serve_config"})):
-            if url not in fetched:
-                fetched[url] = desk.fetcher.fetch(url, field="runtime_env")
-    return fetched
+        wanting |= remotes_of(wanted.model_dump(mode="json", include={"ray_serve_config"}))
+    return desk.fetcher.fetch_all(wanting)
 
 
 def _deploy(
