@@ -67,6 +67,11 @@ class Bundles:
         """Say whether a bundle is there; whoever asks is about to deploy it, so it is kept for a while."""
         return _touched(self._zips / _checked(name))
 
+    def zip_of(self, uri: str) -> Path | None:
+        """Give the zip of an upload that is here; of all else, nothing."""
+        path = next((self._zips / name for name in _names([uri])), None)
+        return path if path and path.is_file() else None
+
     def pass_for(self, name: str) -> str:
         """Give the query of an upload URL: good for this name, for ``PASS_S`` seconds and one content."""
         expires = str(int((self._clock() + PASS_S) * 1000))

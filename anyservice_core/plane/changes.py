@@ -29,6 +29,7 @@ __all__ = [
     "check_delete",
     "deploy",
     "is_known",
+    "meant",
     "new_id",
     "restart",
     "retire",
@@ -221,18 +222,25 @@ def _only_ended(service: Service, event: ServiceEvent) -> ServiceState:
 
 def _same_version(service: Service, apply: ApplyService) -> Version | None:
     """Find the live version that this request means: by name if it has one, else by content."""
-    living = [v for v in (service.canary, service.primary) if v and _alive(v)]
+    found = next(iter(meant(service, apply)), None)
     if apply.version is None:
-        # Without a name only a canary may be meant: a plain re-deploy of the primary is a new version.
-        return next((v for v in living if v is service.canary and _fits(v, apply)), None)
-    named = next((v for v in living if v.name == apply.version), None)
-    if named and not _fits(named, apply):
+        return found if found and _fits(found, apply) else None
+    if found and not _fits(found, apply):
         raise ConflictError(
             f"version '{apply.version}' of service '{service.name}' exists with another configuration.",
             hint="Give the new configuration a version_name of its own, or none.",
             status=409,
         )
-    return named
+    return found
+
+
+def meant(service: Service, apply: ApplyService) -> list[Version]:
+    """Give the live versions that a deploy may mean, before what they run is looked at."""
+    living = [v for v in (service.canary, service.primary) if v and _alive(v)]
+    if apply.version is not None:
+        return [v for v in living if v.name == apply.version]
+    # Without a name only a canary may be meant: a plain re-deploy of the primary is a new version.
+    return [v for v in living if v is service.canary]
 
 
 def _alive(version: Version) -> bool:

@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 
 from anyservice_core.errors import RejectedError
 
-__all__ = ["MOST_BYTES", "MOST_ENTRIES", "inspect", "unpack"]
+__all__ = ["DAMAGED", "MOST_BYTES", "MOST_ENTRIES", "inspect", "is_executable", "unpack"]
 
 MOST_ENTRIES: Final = 100_000
 MOST_BYTES: Final = 16 * 2**30
@@ -39,7 +39,7 @@ _KINDS: Final = {
 _METHODS: Final = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _UNIX: Final = 3
 _ENCRYPTED: Final = 0x1
-_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError)
+DAMAGED: Final = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError)
 
 
 def inspect(source: Path, called: str) -> None:
@@ -66,7 +66,7 @@ def unpack(source: Path, folder: Path, called: str) -> None:
         for entry in archive.infolist():
             try:
                 _write(archive, entry, folder)
-            except _DAMAGED as error:
+            except DAMAGED as error:
                 _refuse(called, entry.filename, f"is damaged: {error}")
             except OSError as error:
                 if error.errno is not None:  # the machine's fault; damaged bzip2 has no number
@@ -77,7 +77,7 @@ def unpack(source: Path, folder: Path, called: str) -> None:
 def _opened(source: Path, called: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(source)
-    except (*_DAMAGED, OSError) as error:
+    except (*DAMAGED, OSError) as error:
         raise RejectedError(f"{called} is not a zip file: {error}.", status=422) from None
 
 
@@ -88,10 +88,15 @@ def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> No
     if entry.is_dir():
         target.mkdir(mode=0o700, exist_ok=True)
         return
-    executable = entry.external_attr >> 16 & 0o100
-    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700 if executable else 0o600)
+    mode = 0o700 if is_executable(entry) else 0o600
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(handle, "wb") as out, archive.open(entry) as packed:
         shutil.copyfileobj(packed, out, 2**20)
+
+
+def is_executable(entry: zipfile.ZipInfo) -> bool:
+    """Say whether it comes out as a file that its owner may execute."""
+    return bool(entry.external_attr >> 16 & 0o100)
 
 
 # ── the list ────────────────────────────────────────────────────────────────

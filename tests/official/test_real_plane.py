@@ -5,6 +5,7 @@ Each step is checked with our own client, and with a request to the service wher
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -135,3 +136,15 @@ def test_the_official_library_raises_what_it_raises_elsewhere(life, record, make
         assert official.call("status", {"name": life.name, **place})["error"].endswith(("Error", "Exception"))
     stranger = make_official(record["host"], "aph0_wrong")
     assert stranger.call("status", {"name": life.name})["error"].endswith("ClickException")
+
+
+def test_the_official_library_may_deploy_again_what_was_packed_at_another_time(life, record, make_official):
+    """Its uploads are named after the times of files; what they hold is what makes a version."""
+    official, config = make_official(record["host"], record["token"]), life.config("v1")
+    assert "value" in official.call("deploy", {"config": config})
+    life.wait()
+    version = life.seen().primary_version
+    for path in Path(config["working_dir"]).iterdir():
+        os.utime(path, (1e9, 1e9))
+    assert "value" in official.call("deploy", {"config": config})
+    assert (life.seen().primary_version.id, life.seen().canary_version) == (version.id, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from anyservice_core.errors import RejectedError
 from anyservice_core.models.wire import ApplyService, RollbackService, ServiceWire
@@ -12,6 +12,7 @@ from anyservice_core.plane.applications import check_deploy
 from anyservice_core.plane.bundles import bundles_of, remotes_of
 from anyservice_core.plane.changes import archive, check_delete, deploy, is_known, roll_back, terminate
 from anyservice_core.plane.desk import Desk
+from anyservice_core.plane.likeness import as_known
 from anyservice_core.plane.routes import ApiReply, ApiRequest, Page, Routes, page
 from anyservice_core.plane.several import Several, in_order
 from anyservice_core.plane.state import Service
@@ -21,6 +22,7 @@ from anyservice_core.plane.view import show
 __all__ = ["routes"]
 
 routes = Routes()
+Wanted = TypeVar("Wanted", bound=ApplyService)
 _IMAGE: Final = (
     "image {image} is recorded and shown, and not run: without a container engine, this plane runs versions in its"
     " own Python; requirements are installed for them"
@@ -69,9 +71,10 @@ def _get(desk: Desk, _: ApiRequest, service: str) -> Any:
 def _apply(desk: Desk, request: ApiRequest) -> Any:
     """Deploy a version: a new service, a rollout, another weight of one, or an update in place."""
     _check_apply(desk, request.body)
-    fetched = _fetch(desk, request.body)
+    wanted = _as_known(desk, request.body)
+    fetched = _fetch(desk, wanted)
     with desk.store.transaction():
-        service = _deploy(desk, request.body, fetched)
+        service = _deploy(desk, wanted, fetched)
     desk.on_change()
     return show(service)
 
@@ -87,9 +90,9 @@ def _apply_several(desk: Desk, request: ApiRequest) -> Any:
     asked: Several = request.body
     for wanted in asked.service_versions:
         _check_apply(desk, wanted)
-    fetched = _fetch(
-        desk, *(share.model_copy(update={"project_id": asked.project}) for share in asked.shares)
-    )
+    shares = [one.model_copy(update={"project_id": asked.project}) for one in asked.service_versions]
+    asked = asked.model_copy(update={"service_versions": [_as_known(desk, share) for share in shares]})
+    fetched = _fetch(desk, *asked.shares)
     with desk.store.transaction():
         present = desk.store.find(asked.name, asked.project)
         for one in (deploys := in_order(asked, present)):
@@ -98,6 +101,12 @@ def _apply_several(desk: Desk, request: ApiRequest) -> Any:
             service = desk.change(service.id, lambda s: roll_back(s, desk.clock()), "roll back")
     desk.on_change()
     return show(service)
+
+
+def _as_known(desk: Desk, wanted: Wanted) -> Wanted:
+    """Let a deploy of what a version runs already, packed at another time, be that; outside of any transaction."""
+    present = desk.store.find(wanted.name, wanted.project_id or catalog.PROJECT.id)
+    return as_known(present, wanted, desk.bundles.zip_of)
 
 
 def _fetch(desk: Desk, *asked: ApplyService) -> Mapping[str, str]:
