@@ -32,7 +32,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from anyservice_core.errors import PlaneError
-from anyservice_core.plane.bundles import SCHEME, bundles_of
+from anyservice_core.plane.addresses import bundles_of
+from anyservice_core.plane.bundles import SCHEME
 from anyservice_core.plane.control import left_running, read_record
 from anyservice_core.plane.daemon import only_one
 from anyservice_core.plane.state import Service

@@ -17,7 +17,7 @@ from anyservice_core.errors import ConflictError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
 from anyservice_core.models.wire import ApplyService
 from anyservice_core.plane import in_place
-from anyservice_core.plane.bundles import remotes_of
+from anyservice_core.plane.addresses import remotes_of
 from anyservice_core.plane.capacity import WHOLE, alone, room
 from anyservice_core.plane.lifecycle import SERVICE, VERSION, ServiceEvent, VersionEvent, advance
 from anyservice_core.plane.state import Rollout, Service, Version

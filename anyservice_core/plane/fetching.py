@@ -33,7 +33,8 @@ import httpx
 from anyio.from_thread import start_blocking_portal
 
 from anyservice_core.errors import AnyserviceError, PlaneError, RejectedError, UnavailableError
-from anyservice_core.plane.bundles import Bundles, is_remote, without_secrets
+from anyservice_core.plane.addresses import is_remote, without_secrets
+from anyservice_core.plane.bundles import Bundles
 from anyservice_core.plane.reading import MAX_UPLOAD
 
 __all__ = ["BUDGET_S", "Fetcher"]

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from anyservice_core.errors import AnyserviceError, NotFoundError, PlaneError, RejectedError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
-from anyservice_core.plane.bundles import Bundles, bundles_of
+from anyservice_core.plane.addresses import bundles_of
+from anyservice_core.plane.bundles import Bundles
 from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_id
 from anyservice_core.plane.machine import cpus_of, this_machine
 from anyservice_core.plane.news import differences

@@ -8,7 +8,8 @@ import zipfile
 
 import pytest
 
-from anyservice_core.plane.bundles import KEEP_S, Bundles, bundles_of
+from anyservice_core.plane.addresses import bundles_of
+from anyservice_core.plane.bundles import KEEP_S, Bundles
 from tests.plane.api import apply
 
 

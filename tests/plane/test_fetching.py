@@ -238,6 +238,22 @@ def test_a_new_version_and_an_update_in_place_take_what_is_served_now(site, plan
     assert len({*seen}) == 2
 
 
+def test_a_service_that_ended_starts_again_from_what_it_had(site, plane, http):
+    """Nobody is asked for it, and collecting leaves it alone meanwhile."""
+    apply(http, ray_serve_config=served(f"{site.url}/app.zip"))
+    plane.advance(10)
+    path = f"/api/v2/services-v2/{plane.service('svc').id}"
+    http.post(f"{path}/terminate")
+    plane.advance(4000)
+    site.content = b"nothing"
+    assert http.post(f"{path}/restart").status_code == 200
+    plane.advance(10)
+    environment = [*plane.engine.specs.values()][-1].applications[0]["runtime_env"]
+    assert (Path(environment["working_dir"]) / "main.py").read_text() == "app = 1"
+    assert len(site.asked) == 1
+    assert http.get(path).json()["result"]["current_state"] == "RUNNING"
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [

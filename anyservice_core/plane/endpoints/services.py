@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 from anyservice_core.errors import RejectedError
 from anyservice_core.models.wire import ApplyService, RollbackService, ServiceWire
 from anyservice_core.plane import catalog, listing
+from anyservice_core.plane.addresses import bundles_of, remotes_of
 from anyservice_core.plane.applications import check_deploy
-from anyservice_core.plane.bundles import bundles_of, remotes_of
 from anyservice_core.plane.changes import archive, check_delete, deploy, is_known, roll_back, terminate
 from anyservice_core.plane.desk import Desk
 from anyservice_core.plane.likeness import as_known
