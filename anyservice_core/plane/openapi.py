@@ -33,7 +33,7 @@ _REFUSALS: Final = {
     503: "An address that a deploy names was not reached, or not fetched in time; try again.",
     507: "The disk is full.",
 }
-_HEADERS: Final[Mapping[int, str]] = {401: "WWW-Authenticate", 429: "Retry-After"}
+_HEADERS: Final[Mapping[int, str]] = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 
 
 def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
