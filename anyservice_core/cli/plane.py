@@ -74,6 +74,13 @@ def plane() -> None:
     help="Port of its API on 127.0.0.1; 0 takes a free one.",
 )
 @click.option(
+    "--gateway-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port at which all services are reached, by host or by path; one below it if it is taken."
+    "  [default: 8699, below the services' own]",
+)
+@click.option(
     "--listen", metavar="ADDRESS", help="Let other machines in at this address of this one, with TLS."
 )
 @click.option(
@@ -142,6 +149,7 @@ def up(
     *,
     detach: bool,
     port: int,
+    gateway_port: int,
     listen: str | None,
     tls_cert: str | None,
     tls_key: str | None,
@@ -170,6 +178,7 @@ def up(
     settings = daemon.PlaneSettings(
         state_dir=state_dir(),
         port=port,
+        gateway_port=gateway_port,
         listen=listening.Door(listen, tls_cert, tls_key, plaintext) if listen else None,
         engine=engine,
         ladder=ladder,
@@ -213,22 +222,29 @@ def status() -> None:
     """Show the plane and what it runs."""
     from anyservice_core.cli import render
     from anyservice_core.client import Client
+    from anyservice_core.plane.router.gateway import address
 
     record = _record()
     with Client(record["host"], record["token"]) as client:
         services = [*client.list()]
     if manners().output == "text":
-        _status_text(record, services)
+        _status_text({**record, "gateway": address(state_dir()) or ""}, services)
         return
     _show(
         {name: record[name] for name in ("host", "pid", "engine")}
-        | {"state_dir": str(state_dir()), "services": [render.status_fields(one) for one in services]}
+        | {
+            "state_dir": str(state_dir()),
+            "gateway": address(state_dir()),
+            "services": [render.status_fields(one) for one in services],
+        }
     )
 
 
 def _status_text(record: dict[str, str], services: list[ServiceStatus]) -> None:
     click.echo(f"plane    {record['host']}  pid {record['pid']}  engine {record['engine']}")
     click.echo(f"state    {state_dir()}")
+    if services and record["gateway"]:
+        click.echo(f"gateway  {record['gateway']}/<service>/")
     for service in services:
         click.echo(f"service  {service.name}  {service.state}  {service.query_url}")
         for role in ("primary", "canary"):

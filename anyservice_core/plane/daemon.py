@@ -58,6 +58,8 @@ class PlaneSettings:
         listen: a further address at which it and its services listen, on the same ports.
         engine: what runs new versions: ``ray``, a private Ray cluster each, or ``process``.
         first_service_port: services get this port and those above it.
+        gateway_port: the port at which all services are reached, by host or by path, or one below it if it is taken; 0: the
+            one below ``first_service_port``.
         ladder: the weights in percent of a rollout that nobody holds, rising, the last one 100.
         ladder_hold_s: how long it rests on each of them.
         rollout_limit_s: a rollout that takes longer is rolled back; 0: none is.
@@ -73,6 +75,7 @@ class PlaneSettings:
     listen: Door | None = None
     engine: str = "ray"
     first_service_port: int = FIRST_SERVICE_PORT
+    gateway_port: int = 0
     ladder: tuple[int, ...] = LADDER
     ladder_hold_s: float = 15.0
     rollout_limit_s: float = 7200.0

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from anyservice_core.errors import AnyserviceError, NotFoundError, PlaneError, RejectedError
 from anyservice_core.models.enums import ServiceState, ServiceVersionState
+from anyservice_core.plane import catalog
 from anyservice_core.plane.addresses import bundles_of
 from anyservice_core.plane.bundles import Bundles
 from anyservice_core.plane.engines.base import Engine, VersionSpec, split_host_id
@@ -273,6 +274,7 @@ def route(service: Service, beyond: Beyond | None = None) -> Route:
         grpc=any(_has_grpc(version) for version in service.versions),
         beyond=beyond,
         keep_alive_s=_keep_alive_s(service.primary),
+        name=service.name if service.project_id == catalog.PROJECT.id else "",
     )
 
 

@@ -51,7 +51,9 @@ def loop(settings: PlaneSettings, store: Store, bundles: Bundles, every: dict[st
         store,
         bundles,
         engines=every,
-        router=Router(state_dir, run_dir(state_dir)),
+        router=Router(
+            state_dir, run_dir(state_dir), settings.gateway_port or settings.first_service_port - 1
+        ),
         clock=time.time,
         options=settings.options,
         beyond=beyond(settings.listen, state_dir / "router"),

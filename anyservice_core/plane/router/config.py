@@ -44,6 +44,7 @@ from dataclasses import replace
 from functools import partial
 
 from anyservice_core.plane.router.access import FORMAT
+from anyservice_core.plane.router.gateway import names, section
 from anyservice_core.plane.router.routes import SLOTS, Beyond, Route, Server, Slot, grpc_of
 
 __all__ = ["BUCKETS_MS", "GRPC", "NOBODY", "TOKENS", "VERSIONS", "maps", "render", "structure"]
@@ -56,10 +57,10 @@ GRPC = "grpc:"  # before a service's name: the seats where its versions answer g
 NOWHERE = ("127.0.0.1", 1)  # an empty seat's address
 
 
-def structure(routes: Sequence[Route]) -> str:
+def structure(routes: Sequence[Route], gateway: int | None = None) -> str:
     """Give a mark that changes whenever another process is needed: services, ports, open doors, the text itself."""
     empty = [replace(r, token=r.token and "x", second=None, servers=dict.fromkeys(SLOTS)) for r in routes]
-    return hashlib.sha256(render(empty).encode()).hexdigest()
+    return hashlib.sha256(render(empty, gateway).encode()).hexdigest()
 
 
 def maps(routes: Sequence[Route]) -> dict[str, dict[str, str]]:
@@ -70,13 +71,22 @@ def maps(routes: Sequence[Route]) -> dict[str, dict[str, str]]:
     return {
         TOKENS: {**tokens, **seconds},
         VERSIONS: {f"{r.service_id}/{slot}": s.version_id if s else NOBODY for r, slot, s in seats},
+        **names(routes),
     }
 
 
-def render(routes: Sequence[Route]) -> str:
-    """Give the configuration text for these routes, in an order that does not depend on theirs."""
+def render(routes: Sequence[Route], gateway: int | None = None) -> str:
+    """Give the configuration text for these routes, in an order that does not depend on theirs.
+
+    ``gateway`` is the port at which all of them are reached, if there is one.
+    """
     ordered = sorted(routes, key=lambda route: route.service_id)
-    return _HEAD + "".join(_service(route) for route in ordered)
+    return _HEAD + _gateway(ordered, gateway) + "".join(_service(route) for route in ordered)
+
+
+def _gateway(routes: Sequence[Route], port: int | None) -> str:
+    beyond = next((route.beyond for route in routes if route.beyond), None)
+    return section(port, _bind(beyond, port) if beyond else "") if port else ""
 
 
 def _service(route: Route) -> str:

@@ -31,6 +31,7 @@ from anyservice_core.plane.engines.sessions import MARK, Session
 from anyservice_core.plane.engines.spawn import reap, spawn
 from anyservice_core.plane.router.access import access_log, trim
 from anyservice_core.plane.router.config import GRPC, TOKENS, VERSIONS
+from anyservice_core.plane.router.gateway import HOSTS, NAMES
 from anyservice_core.plane.router.moves import Seat, State
 from anyservice_core.plane.router.routes import SLOTS
 
@@ -114,7 +115,7 @@ class HAProxy:
 
     def read(self) -> dict[str, str]:
         """Give the files as they are, to write them back."""
-        names = ("haproxy.cfg", TOKENS, VERSIONS)
+        names = ("haproxy.cfg", TOKENS, VERSIONS, HOSTS, NAMES)
         return {name: (self._dir / name).read_text() for name in names if (self._dir / name).exists()}
 
     def restore(self, files: Mapping[str, str]) -> None:

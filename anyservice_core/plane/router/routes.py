@@ -46,7 +46,8 @@ class Route:
 
     ``second`` is a token that lets in as well, while clients change over from one to the other. ``grpc``: some
     version of it may have that. ``beyond``: where else it listens. ``keep_alive_s``: for how long a client's connection
-    on which nothing is asked is kept; the router's own default if not given.
+    on which nothing is asked is kept; the router's own default if not given. ``name``: by what the gateway finds it,
+    beside its id.
     """
 
     service_id: str
@@ -57,6 +58,7 @@ class Route:
     grpc: bool = False
     beyond: Beyond | None = None
     keep_alive_s: int | None = None
+    name: str = ""
 
 
 def check(routes: Sequence[Route]) -> None:

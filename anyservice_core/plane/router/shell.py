@@ -10,6 +10,7 @@ from pathlib import Path
 
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.router.config import NOBODY, VERSIONS, maps, render, structure
+from anyservice_core.plane.router.gateway import choose, chosen, gateway_file
 from anyservice_core.plane.router.haproxy import HAProxy, parse_stat, parse_table, write_private
 from anyservice_core.plane.router.moves import commands, desired
 from anyservice_core.plane.router.routes import Route, Slot, check
@@ -24,9 +25,11 @@ class Router:
     Args:
         state_dir: where configuration, counters and the record of the process are kept.
         run_dir: where the socket is; its path must be short.
+        gateway: the port at which all services are to be reached, or one below it if it is taken; ``None``: none.
     """
 
-    def __init__(self, state_dir: Path, run_dir: Path) -> None:
+    def __init__(self, state_dir: Path, run_dir: Path, gateway: int | None = None) -> None:
+        self._wanted_gateway, self._gateway_path = gateway, gateway_file(state_dir)
         self._proxy = HAProxy(state_dir, run_dir)
         self._tally_path = state_dir / "router" / "counters.json"
         self._tally = self._load()
@@ -46,10 +49,15 @@ class Router:
             self.stop()
         elif not self._proxy.running():
             self._start(routes)
-        elif self._proxy.record.get("structure") != structure(routes):
+        elif self._proxy.record.get("structure") != self._structure(routes):
             self._reload(routes)
         else:
             self._move(routes)
+
+    @property
+    def gateway(self) -> int | None:
+        """The port at which all services are reached, once one was chosen."""
+        return chosen(self._gateway_path, self._wanted_gateway) if self._wanted_gateway else None
 
     def counters(self) -> list[SlotCounters]:
         """Give the traffic of every occupied seat, added up over reloads and restarts; keep its log short meanwhile."""
@@ -79,17 +87,21 @@ class Router:
     def _start(self, routes: Sequence[Route]) -> None:
         self._proxy.stop()  # what a killed one may have left
         _check_ports(routes)
-        self._proxy.write(render(routes), maps(routes))
+        if self._wanted_gateway:
+            choose(self._gateway_path, self._wanted_gateway)
+        self._proxy.write(render(routes, self.gateway), maps(routes))
         self._proxy.start()
         self._settled(routes)
 
     def _reload(self, routes: Sequence[Route]) -> None:
         before = self._proxy.read()
+        if self._wanted_gateway and self.gateway is None:
+            choose(self._gateway_path, self._wanted_gateway)
         try:
             _check_ports([route for route in routes if route.port not in self._proxy.record.get("ports", [])])
             self._proxy.hold()
             self.counters()
-            self._proxy.write(render(routes), maps(routes))
+            self._proxy.write(render(routes, self.gateway), maps(routes))
             self._proxy.reload()
         except PlaneError:
             self._proxy.restore(before)
@@ -97,13 +109,17 @@ class Router:
             raise
         self._settled(routes)
 
+    def _structure(self, routes: Sequence[Route]) -> str:
+        """What it was asked for counts as well, so that one is chosen, once, for an HAProxy that runs without."""
+        return f"{structure(routes, self.gateway)} {self._wanted_gateway}"
+
     def _settled(self, routes: Sequence[Route]) -> None:
-        self._proxy.note(structure=structure(routes), ports=[route.port for route in routes])
+        self._proxy.note(structure=self._structure(routes), ports=[route.port for route in routes])
         self._seat(routes)
 
     def _move(self, routes: Sequence[Route]) -> None:
         self._lead(routes)
-        self._proxy.write(render(routes), maps(routes))
+        self._proxy.write(render(routes, self.gateway), maps(routes))
 
     def _lead(self, routes: Sequence[Route]) -> None:
         goal, worker = desired(routes), self._proxy.workers()[0]

@@ -1,0 +1,118 @@
+"""The gateway: one port at which every service is reached, by host or by path.
+
+    http://recommender.localhost:8699/predict      the first label of the host is the service's name
+    http://127.0.0.1:8699/recommender/predict      or the first part of the path, which the service does not see
+
+Both lead to the backend that the service's own port leads to: the same token, weights, counters and log. Names are those of
+the default project; the services of others are reached by their ids, as all are. A host is no place for capitals, so
+of two names that differ in nothing else neither is found by host.
+
+Its port is chosen when HAProxy first starts, the one below the services' first if that is free, and kept in a file, so
+that addresses stay good over restarts.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from anyservice_core.plane.router.routes import Route
+
+__all__ = ["HOSTS", "NAMES", "address", "choose", "chosen", "gateway_file", "names", "section"]
+
+HOSTS, NAMES = "hosts.map", "names.map"
+_TRIES: Final = 100
+
+_SECTION: Final = """
+frontend gateway
+    bind 127.0.0.1:{port}
+{beyond}    log global
+    http-request set-log-level silent if {{ stopping }}
+    use_backend next:gateway if {{ stopping }}
+    http-request set-var(txn.of_host) req.hdr(host),field(1,:),field(1,.),lower,map(hosts.map)
+    acl by_host var(txn.of_host) -m found
+    http-request set-var(txn.service) var(txn.of_host) if by_host
+    http-request set-var(txn.service) path,field(2,/),map(names.map) if !by_host
+    acl known var(txn.service) -m found
+    http-request return status 404 content-type application/json string '{{"detail":"no service of this name: ask by http://<service>.localhost:{port}/ or http://127.0.0.1:{port}/<service>/"}}' if !known
+    http-request set-header x-forwarded-prefix /%[path,field(2,/)] if !by_host
+    http-request replace-path ^/[^/]+/?(.*) /\\1 if !by_host
+    acl grpc req.hdr(content-type) -m beg application/grpc
+    use_backend grpc:%[var(txn.service)] if grpc
+    use_backend %[var(txn.service)]
+
+backend next:gateway
+    server worker 127.0.0.1:{port}
+"""
+
+
+def gateway_file(state_dir: Path) -> Path:
+    return state_dir / "router" / "gateway.json"
+
+
+def section(port: int, beyond: str = "") -> str:
+    """Give HAProxy's lines for it; ``beyond`` are those that let other machines in."""
+    return _SECTION.format(port=port, beyond=beyond)
+
+
+def names(routes: Sequence[Route]) -> dict[str, dict[str, str]]:
+    """Give the map files that lead from a name to a service."""
+    named = [(route.name, route.service_id) for route in routes if route.name]
+    found = [*((route.service_id, route.service_id) for route in routes), *named]
+    alike = Counter(name.lower() for name, _ in found)
+    return {
+        NAMES: dict(found),
+        HOSTS: {
+            name.lower(): id for name, id in found if alike[name.lower()] == 1 and not _of_no_service(name)
+        },
+    }
+
+
+def _of_no_service(name: str) -> bool:
+    """Whether this is how a host begins that means the machine: ``127.0.0.1``, ``localhost``."""
+    return name.isdigit() or name.lower() == "localhost"
+
+
+def address(state_dir: Path) -> str | None:
+    """Give the address at which services are to be found, for people; ``None`` before the first one was deployed."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        return f"http://127.0.0.1:{int(json.loads(gateway_file(state_dir).read_text())['port'])}"
+    return None
+
+
+def chosen(path: Path, wanted: int) -> int | None:
+    """Give the port that was chosen when this one was wanted, if one was."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        kept = json.loads(path.read_text())
+        return int(kept["port"]) if kept["wanted"] == wanted else None
+    return None
+
+
+def choose(path: Path, wanted: int) -> None:
+    """Choose the port for an HAProxy that is about to have it: that of before, or another if it is taken."""
+    before = chosen(path, wanted)
+    candidates = (*([before] if before else []), *_downwards(wanted))
+    port = next((port for port in candidates if _free(port)), None)
+    if port not in {None, before}:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(json.dumps({"wanted": wanted, "port": port}))
+
+
+def _downwards(first: int) -> Iterator[int]:
+    """Services' own ports go upwards from theirs, so these are out of their way."""
+    yield from range(first, max(first - _TRIES, 1023), -1)
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
