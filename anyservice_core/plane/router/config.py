@@ -44,7 +44,7 @@ from dataclasses import replace
 from functools import partial
 
 from anyservice_core.plane.router.access import FORMAT
-from anyservice_core.plane.router.gateway import names, section
+from anyservice_core.plane.router.gateway import section
 from anyservice_core.plane.router.routes import SLOTS, Beyond, Route, Server, Slot, grpc_of
 
 __all__ = ["BUCKETS_MS", "GRPC", "NOBODY", "TOKENS", "VERSIONS", "maps", "render", "structure"]
@@ -64,14 +64,13 @@ def structure(routes: Sequence[Route], gateway: int | None = None) -> str:
 
 
 def maps(routes: Sequence[Route]) -> dict[str, dict[str, str]]:
-    """Give the content of the map files, by file name."""
+    """Give the content of the map files whose entries can change while HAProxy runs, by file name."""
     seats = [(route, slot, route.servers.get(slot)) for route in routes for slot in SLOTS]
     tokens = {route.service_id: route.token for route in routes if route.token is not None}
     seconds = {f"{r.service_id}/2": r.second or r.token for r in routes if r.token is not None}
     return {
         TOKENS: {**tokens, **seconds},
         VERSIONS: {f"{r.service_id}/{slot}": s.version_id if s else NOBODY for r, slot, s in seats},
-        **names(routes),
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from anyservice_core.errors import PlaneError
 from anyservice_core.plane.router.config import NOBODY, VERSIONS, maps, render, structure
-from anyservice_core.plane.router.gateway import choose, chosen, gateway_file
+from anyservice_core.plane.router.gateway import choose, chosen, gateway_file, names
 from anyservice_core.plane.router.haproxy import HAProxy, parse_stat, parse_table, write_private
 from anyservice_core.plane.router.moves import commands, desired
 from anyservice_core.plane.router.routes import Route, Slot, check
@@ -89,7 +89,7 @@ class Router:
         _check_ports(routes)
         if self._wanted_gateway:
             choose(self._gateway_path, self._wanted_gateway)
-        self._proxy.write(render(routes, self.gateway), maps(routes))
+        self._write(routes)
         self._proxy.start()
         self._settled(routes)
 
@@ -101,13 +101,16 @@ class Router:
             _check_ports([route for route in routes if route.port not in self._proxy.record.get("ports", [])])
             self._proxy.hold()
             self.counters()
-            self._proxy.write(render(routes, self.gateway), maps(routes))
+            self._write(routes)
             self._proxy.reload()
         except PlaneError:
             self._proxy.restore(before)
             self._lead(routes)  # what does not hang on the new structure
             raise
         self._settled(routes)
+
+    def _write(self, routes: Sequence[Route]) -> None:
+        self._proxy.write(render(routes, self.gateway), {**maps(routes), **names(routes)})
 
     def _structure(self, routes: Sequence[Route]) -> str:
         """What it was asked for counts as well, so that one is chosen, once, for an HAProxy that runs without."""
@@ -119,7 +122,7 @@ class Router:
 
     def _move(self, routes: Sequence[Route]) -> None:
         self._lead(routes)
-        self._proxy.write(render(routes, self.gateway), maps(routes))
+        self._write(routes)
 
     def _lead(self, routes: Sequence[Route]) -> None:
         goal, worker = desired(routes), self._proxy.workers()[0]
