@@ -427,6 +427,46 @@ def test_a_containerfile_is_recorded_as_a_build_that_is_done(http):
     assert http.post(BUILDS, json={**asked, "cluster_environment_id": "apt_x"}).status_code == 404
 
 
+IMAGES = "/api/v2/application_templates"
+OF_URI = "/api/v2/builds/get_or_create_build_from_image_uri"
+
+
+def test_images_are_listed_with_their_newest_build_and_what_is_done_instead(http):
+    """What official lists show: the newest revision, its address, and that nothing was built."""
+    for n in (1, 2):
+        made(http.post(OF_URI, json={"image_uri": f"me/img:{n}", "cluster_env_name": "mine"}))
+    [image] = http.get(IMAGES, params={"name_contains": "min", "count": 50}).json()["results"]
+    latest = image["latest_build"]
+    assert (latest["revision"], latest["docker_image_name"]) == (2, "me/img:2")
+    assert "not built" in latest["error_message"]
+    assert made(http.get(f"{IMAGES}/{image['id']}")) == image
+    assert http.get(f"{IMAGES}/apt_none").status_code == 404
+
+
+def test_an_address_under_another_name_is_another_image(http):
+    """Who registers one address by two names finds it by both."""
+    for name in ("one", "two"):
+        made(http.post(OF_URI, json={"image_uri": "me/img:1", "cluster_env_name": name}))
+        assert name in names(http.get(IMAGES))
+
+
+def test_an_archived_image_is_hidden_and_its_name_stays_taken(http):
+    """Archiving hides an image from lists and searches, and nothing new can bear its name or be built of it."""
+    asked = {"image_uri": "me/img:1", "cluster_env_name": "mine"}
+    id = made(http.post(OF_URI, json=asked))["cluster_environment_id"]
+    assert http.post(f"{IMAGES}/{id}/archive").is_success
+    assert "mine" not in names(http.get(IMAGES))
+    assert "mine" in names(http.get(IMAGES, params={"include_archived": True}))
+    assert names(http.post(f"{ENVIRONMENTS}/search", json={"name": {"equals": "mine"}})) == []
+    for refused in (
+        http.post(OF_URI, json=asked),
+        http.post(ENVIRONMENTS, json={"name": "mine"}),
+        http.post(ENVIRONMENTS.replace("ments", "ment_builds"), json={"cluster_environment_id": id}),
+        http.post(f"{IMAGES}/{catalog.ENVIRONMENT.id}/archive"),
+    ):
+        assert refused.status_code == 409
+
+
 def test_a_deploy_says_what_becomes_of_its_image(http):
     """It is recorded and shown, and what runs instead is in the events."""
     asked = {"image_uri": "docker.io/me/img:1"}

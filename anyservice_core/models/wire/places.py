@@ -18,6 +18,8 @@ __all__ = [
     "ComputeTemplateWire",
     "CreatorWire",
     "DeploymentInfra",
+    "ImageWire",
+    "LatestBuildWire",
     "NodeType",
     "OrganizationWire",
     "PresignRequest",
@@ -231,6 +233,28 @@ class ClusterEnvironmentWire(Wire):
     last_modified_at: Moment = EPOCH
     anonymous: bool = False
     is_default: bool = False
+    archived_at: Moment | None = None
+    archiver_id: str | None = None
+
+
+class LatestBuildWire(Wire):
+    """The newest build of an image, as lists of images show it."""
+
+    id: str
+    revision: int
+    status: str
+    application_template_name: str
+    application_template_id: str
+    docker_image_name: str | None = None
+    error_message: str | None = None
+
+
+class ImageWire(ClusterEnvironmentWire):
+    """An image with who made it and its newest build."""
+
+    is_experimental: bool = False
+    creator: CreatorWire | None = None
+    latest_build: LatestBuildWire | None = None
 
 
 class BuildOperation(Wire):
