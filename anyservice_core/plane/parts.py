@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -17,8 +16,9 @@ from anyservice_core.plane.bundles import Bundles
 from anyservice_core.plane.dashboard.history import History
 from anyservice_core.plane.dashboard.pages import Dashboard
 from anyservice_core.plane.engines.base import Engine
-from anyservice_core.plane.listening import LOOPBACK, Door, beyond, open_beside, quiet
+from anyservice_core.plane.listening import Door, beyond, open_beside, quiet
 from anyservice_core.plane.loop import Loop
+from anyservice_core.plane.ports import is_free
 from anyservice_core.plane.room import Room
 from anyservice_core.plane.router import Router
 from anyservice_core.plane.run_dir import run_dir
@@ -76,19 +76,9 @@ def _free_port(first: int, taken: set[int]) -> int:
     """Find a port for a service: not given to another one, and nothing listening."""
     last = min(first + 10_000, 65_536) - 1
     for port in range(first, last + 1):
-        if port not in taken and _bindable(port):
+        if port not in taken and is_free(port):
             return port
     raise PlaneError(
         f"no free port for a service in {first}-{last}.",
         hint="Delete services that are not needed any more: those that ended keep their ports.",
     )
-
-
-def _bindable(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True

@@ -6,7 +6,6 @@ load. Nothing is changed, nothing is started but ``haproxy -v``, and a plane tha
 
 from __future__ import annotations
 
-import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -19,6 +18,7 @@ from anyservice_core.plane.doctor.finding import Case, Finding
 from anyservice_core.plane.doctor.installed import INSTALLED
 from anyservice_core.plane.doctor.kept import KEPT
 from anyservice_core.plane.engines.procfs import listener_on
+from anyservice_core.plane.ports import is_free
 
 __all__ = ["examine"]
 
@@ -72,7 +72,7 @@ def _ports(case: Case) -> Iterator[Finding]:
             (port, f"service {name}", "Stop what holds it: its address is the service's.")
             for name, port in _services(case)
         )
-    taken = [one for one in held if not _is_free(one[0])]
+    taken = [one for one in held if not is_free(one[0])]
     for port, whose, way in taken:
         yield Finding(
             "ports", "problem", f"{port}, of {whose}, is held by {listener_on(port) or 'another user'}.", way
@@ -94,16 +94,6 @@ def _services(case: Case) -> list[tuple[str, int]]:
             return file.execute("SELECT name, port FROM services WHERE state != 'TERMINATED'").fetchall()
         except sqlite3.DatabaseError:
             return []
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 _CHECKS: Final[tuple[Callable[[Case], Iterator[Finding]], ...]] = (

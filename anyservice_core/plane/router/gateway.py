@@ -14,13 +14,13 @@ that addresses stay good over restarts.
 from __future__ import annotations
 
 import json
-import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from anyservice_core.plane.ports import is_free
 from anyservice_core.plane.router.routes import Route
 
 __all__ = ["HOSTS", "NAMES", "address", "choose", "chosen", "gateway_file", "names", "section"]
@@ -93,11 +93,14 @@ def chosen(path: Path, wanted: int) -> int | None:
     return None
 
 
-def choose(path: Path, wanted: int) -> None:
-    """Choose the port for an HAProxy that is about to have it: that of before, or another if it is taken."""
+def choose(path: Path, wanted: int, services: Sequence[int] = ()) -> None:
+    """Choose the port for an HAProxy that is about to have it: that of before, or another if it is taken.
+
+    ``services`` are the ports that the same HAProxy is about to have for them.
+    """
     before = chosen(path, wanted)
     candidates = (*([before] if before else []), *_downwards(wanted))
-    port = next((port for port in candidates if _free(port)), None)
+    port = next((port for port in candidates if port not in services and is_free(port)), None)
     if port not in {None, before}:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.write_text(json.dumps({"wanted": wanted, "port": port}))
@@ -106,13 +109,3 @@ def choose(path: Path, wanted: int) -> None:
 def _downwards(first: int) -> Iterator[int]:
     """Services' own ports go upwards from theirs, so these are out of their way."""
     yield from range(first, max(first - _TRIES, 1023), -1)
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 from anyservice_core.errors import PlaneError
+from anyservice_core.plane.ports import obstacle
 from anyservice_core.plane.router.config import NOBODY, VERSIONS, maps, render, structure
 from anyservice_core.plane.router.gateway import choose, chosen, gateway_file, names
 from anyservice_core.plane.router.haproxy import HAProxy, parse_stat, parse_table, write_private
@@ -87,16 +87,15 @@ class Router:
     def _start(self, routes: Sequence[Route]) -> None:
         self._proxy.stop()  # what a killed one may have left
         _check_ports(routes)
-        if self._wanted_gateway:
-            choose(self._gateway_path, self._wanted_gateway)
+        self._choose_gateway(routes)
         self._write(routes)
         self._proxy.start()
         self._settled(routes)
 
     def _reload(self, routes: Sequence[Route]) -> None:
         before = self._proxy.read()
-        if self._wanted_gateway and self.gateway is None:
-            choose(self._gateway_path, self._wanted_gateway)
+        if self.gateway is None:
+            self._choose_gateway(routes)
         try:
             _check_ports([route for route in routes if route.port not in self._proxy.record.get("ports", [])])
             self._proxy.hold()
@@ -108,6 +107,10 @@ class Router:
             self._lead(routes)  # what does not hang on the new structure
             raise
         self._settled(routes)
+
+    def _choose_gateway(self, routes: Sequence[Route]) -> None:
+        if self._wanted_gateway:
+            choose(self._gateway_path, self._wanted_gateway, [route.port for route in routes])
 
     def _write(self, routes: Sequence[Route]) -> None:
         self._proxy.write(render(routes, self.gateway), {**maps(routes), **names(routes)})
@@ -183,12 +186,8 @@ def _slot(seat: str) -> Slot:
 def _check_ports(routes: Sequence[Route]) -> None:
     """Raise ``PlaneError`` if something else listens on a port that a route needs."""
     for route in routes:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", route.port))
-            except OSError as error:
-                raise PlaneError(
-                    f"port {route.port} of service {route.service_id} cannot be used: {error.strerror}.",
-                    hint="Stop what listens there, or deploy the service under another name to get another port.",
-                ) from error
+        if error := obstacle(route.port):
+            raise PlaneError(
+                f"port {route.port} of service {route.service_id} cannot be used: {error.strerror}.",
+                hint="Stop what listens there, or deploy the service under another name to get another port.",
+            ) from error

@@ -117,6 +117,13 @@ def test_a_port_that_is_taken_is_passed_over(tmp_path, free_socket):
     assert (chosen(path, wanted), chosen(path, wanted - 1)) == (first, None)
 
 
+def test_the_port_of_a_service_is_not_the_gateways(tmp_path):
+    """Both are free before HAProxy starts, which then could not have both."""
+    wanted, path = free_port(), gateway_file(tmp_path)
+    choose(path, wanted, [wanted])
+    assert chosen(path, wanted) not in {None, wanted}
+
+
 def test_a_gateway_is_another_structure():
     """HAProxy binds no port while it runs."""
     routes = [route("s1", "a")]
