@@ -15,16 +15,9 @@ import pytest
 from anyservice_core import AsyncClient, Client, ServiceConfig
 from anyservice_core.plane import control, daemon
 from anyservice_core.testing import FakePlane
+from tests.asgi import HELLO
 
-APP = """
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while (await receive())["type"] != "lifespan.shutdown":
-            await send({"type": "lifespan.startup.complete"})
-        return await send({"type": "lifespan.shutdown.complete"})
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": VERSION})
-"""
+APP = HELLO.replace('b"hello"', "VERSION")
 names = itertools.count(1)
 
 

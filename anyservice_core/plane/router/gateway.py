@@ -33,6 +33,8 @@ frontend gateway
     bind 127.0.0.1:{port}
 {beyond}    log global
     http-request set-log-level silent if {{ stopping }}
+    acl grpc req.hdr(content-type) -m beg application/grpc
+    use_backend next:grpc:gateway if {{ stopping }} grpc
     use_backend next:gateway if {{ stopping }}
     http-request set-var(txn.of_host) req.hdr(host),field(1,:),field(1,.),lower,map(hosts.map)
     acl by_host var(txn.of_host) -m found
@@ -42,12 +44,14 @@ frontend gateway
     http-request return status 404 content-type application/json string '{{"detail":"no service of this name: ask by http://<service>.localhost:{port}/ or http://127.0.0.1:{port}/<service>/"}}' if !known
     http-request set-header x-forwarded-prefix /%[path,field(2,/)] if !by_host
     http-request replace-path ^/[^/]+/?(.*) /\\1 if !by_host
-    acl grpc req.hdr(content-type) -m beg application/grpc
     use_backend grpc:%[var(txn.service)] if grpc
     use_backend %[var(txn.service)]
 
 backend next:gateway
     server worker 127.0.0.1:{port}
+
+backend next:grpc:gateway
+    server worker 127.0.0.1:{port} proto h2
 """
 
 
@@ -80,16 +84,20 @@ def _of_no_service(name: str) -> bool:
 
 def address(state_dir: Path) -> str | None:
     """Give the address at which services are to be found, for people; ``None`` before the first one was deployed."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        return f"http://127.0.0.1:{int(json.loads(gateway_file(state_dir).read_text())['port'])}"
-    return None
+    kept = _kept(gateway_file(state_dir))
+    return f"http://127.0.0.1:{kept['port']}" if kept else None
 
 
 def chosen(path: Path, wanted: int) -> int | None:
     """Give the port that was chosen when this one was wanted, if one was."""
+    kept = _kept(path)
+    return kept["port"] if kept and kept["wanted"] == wanted else None
+
+
+def _kept(path: Path) -> dict[str, int] | None:
     with suppress(OSError, ValueError, TypeError, KeyError):
         kept = json.loads(path.read_text())
-        return int(kept["port"]) if kept["wanted"] == wanted else None
+        return {name: int(kept[name]) for name in ("port", "wanted")}
     return None
 
 

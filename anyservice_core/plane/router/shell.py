@@ -26,10 +26,12 @@ class Router:
         state_dir: where configuration, counters and the record of the process are kept.
         run_dir: where the socket is; its path must be short.
         gateway: the port at which all services are to be reached, or one below it if it is taken; ``None``: none.
+            Which one it became is in the attribute of that name, once it was chosen.
     """
 
     def __init__(self, state_dir: Path, run_dir: Path, gateway: int | None = None) -> None:
         self._wanted_gateway, self._gateway_path = gateway, gateway_file(state_dir)
+        self.gateway = chosen(self._gateway_path, gateway) if gateway else None
         self._proxy = HAProxy(state_dir, run_dir)
         self._tally_path = state_dir / "router" / "counters.json"
         self._tally = self._load()
@@ -53,11 +55,6 @@ class Router:
             self._reload(routes)
         else:
             self._move(routes)
-
-    @property
-    def gateway(self) -> int | None:
-        """The port at which all services are reached, once one was chosen."""
-        return chosen(self._gateway_path, self._wanted_gateway) if self._wanted_gateway else None
 
     def counters(self) -> list[SlotCounters]:
         """Give the traffic of every occupied seat, added up over reloads and restarts; keep its log short meanwhile."""
@@ -111,6 +108,7 @@ class Router:
     def _choose_gateway(self, routes: Sequence[Route]) -> None:
         if self._wanted_gateway:
             choose(self._gateway_path, self._wanted_gateway, [route.port for route in routes])
+            self.gateway = chosen(self._gateway_path, self._wanted_gateway)
 
     def _write(self, routes: Sequence[Route]) -> None:
         self._proxy.write(render(routes, self.gateway), {**maps(routes), **names(routes)})

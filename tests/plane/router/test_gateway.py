@@ -3,11 +3,13 @@
 import http.client
 import json
 
+import grpc
 import pytest
 
 from anyservice_core.plane.router import Route, Router
 from anyservice_core.plane.router.config import render, structure
 from anyservice_core.plane.router.gateway import HOSTS, NAMES, address, choose, chosen, gateway_file, names
+from tests.plane.router.test_grpc import say, version
 from tests.plane.router.test_router import TOKEN, free_port, one, place, two  # noqa: F401  fixtures
 
 
@@ -61,6 +63,19 @@ def test_the_gateway_lets_nobody_in_whom_a_service_would_not(router, one, two): 
     assert (status, "no service of this name" in json.loads(body)["detail"]) == (404, True)
     assert ask(router, "/")[0] == 404
     assert (one.seen, two.seen) == ({}, {})
+
+
+@pytest.mark.real
+def test_calls_by_grpc_find_their_service_by_host_also_over_a_reload(router):
+    """On one channel, whichever worker holds it."""
+    with version("one", 100) as server:
+        mine = Route("s1", free_port(), "tok", {"a": server, "b": None}, grpc=True, name="red")
+        router.apply([mine])
+        authority = (("grpc.default_authority", "red.localhost"),)
+        with grpc.insecure_channel(f"127.0.0.1:{router.gateway}", options=authority) as channel:
+            assert say(channel) == "one"
+            router.apply([mine, route("s2", port=free_port())])
+            assert say(channel) == "one"
 
 
 @pytest.mark.real
