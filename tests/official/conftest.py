@@ -54,6 +54,12 @@ def make_shell(tmp_path_factory) -> Iterator[Callable[[str, str], Shell]]:
         yield make
 
 
+@pytest.fixture(scope="module")
+def anyscale(record, make_shell) -> Shell:
+    """The official CLI for the real plane of a module, whose record that gives."""
+    return make_shell(record["host"], record["token"])
+
+
 @contextmanager
 def starting(kind: type[P], new_home: Callable[[], Path]) -> Iterator[Callable[[str, str], P]]:
     """Give what starts one for a host and a token, in a home of its own; all are closed at the end."""

@@ -27,11 +27,6 @@ def record(tmp_path_factory) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def anyscale(record, make_shell) -> Any:
-    return make_shell(record["host"], record["token"])
-
-
-@pytest.fixture(scope="module")
 def apps(anyscale, tmp_path_factory) -> str:
     """A project called apps, and a compute config called small; give the project's id."""
     small = tmp_path_factory.mktemp("compute") / "small.yaml"

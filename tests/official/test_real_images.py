@@ -18,11 +18,6 @@ def record(tmp_path_factory) -> Iterator[dict[str, Any]]:
         yield record
 
 
-@pytest.fixture(scope="module")
-def anyscale(record, make_shell) -> Any:
-    return make_shell(record["host"], record["token"])
-
-
 def test_an_image_is_registered_listed_shown_and_archived(anyscale):
     """The whole life of an image that is somewhere already."""
     told = anyscale.run("image", "register", "--image-uri", "docker.io/me/img:1", "-n", "mine").out

@@ -61,11 +61,6 @@ def record(tmp_path_factory) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def anyscale(record, make_shell) -> Any:
-    return make_shell(record["host"], record["token"])
-
-
-@pytest.fixture(scope="module")
 def listed(record, make_official) -> Any:
     """The official library's list, by name."""
     official = make_official(record["host"], record["token"])
