@@ -22,7 +22,7 @@ class _Status(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Only plain JSON values; the query token is among them, so mind where this is written."""
         fields = self.model_dump(mode="json")
-        return {k: v for k, v in fields.items() if v or k not in _ONLY_IF_THERE}
+        return {k: v for k, v in fields.items() if v not in (None, []) or k not in _ONLY_IF_THERE}
 
 
 class ServiceCheck(_Status):

@@ -4,7 +4,7 @@ import json
 from datetime import timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anyservice_core import NotFoundError
@@ -142,6 +142,7 @@ odd["primary_version"] = st.builds(
     st.fixed_dictionaries({}, optional=odd),
     projects | values | values.map(lambda value: {"result": {"id": "prj_1", "name": value}}),
 )
+@example({"current_state": ""}, {"result": {"id": "prj_1", "name": "default"}})
 def test_whatever_it_says_the_models_say(fields, project):
     """Of any answer that both can read; the rest it leaves to them, whatever that is."""
     said, whole = by_name(fields, project)
