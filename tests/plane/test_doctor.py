@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import resource
 import socket
 from contextlib import closing
@@ -17,16 +18,16 @@ from anyservice_core.plane.changes import Birth, deploy
 from anyservice_core.plane.doctor.examine import examine
 from anyservice_core.plane.doctor.finding import Case
 from anyservice_core.plane.engines.procfs import listener_on
+from anyservice_core.plane.ports import is_free
 from anyservice_core.plane.store import Event, Store
 from tests.plane.world import apply
 
 
 @pytest.fixture
 def case(tmp_path):
-    """A folder that is not there yet, and a port that is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """A folder that is not there yet, and a port that is free, as is the next: below those that others are given at random."""
+    start = random.randrange(20_000, 30_000)
+    port = next(port for port in range(start, 32_000) if is_free(port) and is_free(port + 1))
     return Case(tmp_path / "state", port, "process")
 
 
